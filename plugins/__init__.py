@@ -1,0 +1,1 @@
+"""Storages, back-ends and observers that come with tweann, one a file."""

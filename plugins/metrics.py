@@ -1,0 +1,129 @@
+"""The metrics observer: one JSON line a generation in the run's folder, for plots and other programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from pydantic import Field
+
+from tweann.config import Section
+from tweann.files import write_atomic
+from tweann.hookspecs import hookimpl
+from tweann.records import GenerationReport, Result, RunInfo
+
+
+class MetricsFile:
+    """Appends each generation to ``metrics.jsonl``, about once a second; does nothing without a run folder.
+
+    Bounded: when `max_lines` lines are there, every second generation is dropped from the file and from
+    then on (then all but every fourth, and so on), so that it covers the whole run at an even spacing. The
+    last generation is always there. A number that is not finite is null.
+    """
+
+    class Settings(Section):
+        """Section [observers.metrics]."""
+
+        max_lines: int = Field(
+            default=100_000, ge=2, description="lines before the file is thinned out"
+        )
+        flush_seconds: float = Field(default=1.0, ge=0, description="longest time between writes")
+
+    def __init__(self, settings: Settings, run: RunInfo) -> None:
+        self._settings = settings
+        self._path = None if run.run_dir is None else run.run_dir / "metrics.jsonl"
+        self._n_lines = 0
+        self._stride = 1  # only generations that it divides are written
+        self._buffer: list[str] = []
+        self._newest: GenerationReport | None = None
+        self._last_flush = monotonic()
+
+    @hookimpl
+    def tweann_run_started(self) -> None:
+        """Take up the file that is there, if any: a run may have been killed in the middle of a line."""
+        if self._path is not None and self._path.exists():
+            self._n_lines = _cut_torn_tail(self._path)
+
+    @hookimpl
+    def tweann_generation_finished(self, report: GenerationReport) -> None:
+        """Note a generation; write what has been noted if a second has passed."""
+        if self._path is None:
+            return
+        self._newest = report
+        if report.generation % self._stride == 0:
+            self._buffer.append(_line(report))
+        if monotonic() - self._last_flush >= self._settings.flush_seconds:
+            self._flush(self._path)
+
+    @hookimpl
+    def tweann_run_finished(self, result: Result) -> None:
+        """Write the rest."""
+        del result
+        if self._path is None:
+            return
+        self._flush(self._path)
+        if self._newest is not None and self._newest.generation % self._stride:
+            with self._path.open("a", encoding="ascii") as file:
+                file.write(_line(self._newest))
+
+    def _flush(self, path: Path) -> None:
+        self._last_flush = monotonic()
+        if not self._buffer:
+            return
+        with path.open("a", encoding="ascii") as file:
+            file.writelines(self._buffer)
+        self._n_lines += len(self._buffer)
+        self._buffer.clear()
+        if (
+            self._n_lines >= self._settings.max_lines
+        ):  # equality leaves room for the last generation
+            self._thin_out(path)
+
+    def _thin_out(self, path: Path) -> None:
+        # By generation: a run that was taken up at an earlier one may have written some twice.
+        lines: dict[int, bytes] = {}
+        for line in path.read_bytes().splitlines(keepends=True):
+            lines[json.loads(line)["generation"]] = line
+        while len(lines) >= self._settings.max_lines:
+            self._stride *= 2
+            lines = {
+                generation: line
+                for generation, line in lines.items()
+                if generation % self._stride == 0
+            }
+        write_atomic(path, b"".join(lines.values()))
+        self._n_lines = len(lines)
+
+
+def _line(report: GenerationReport) -> str:
+    values: dict[str, Any] = {"generation": report.generation}
+    for key, value in report.data().items():
+        if isinstance(value, Mapping):
+            values[key] = {name: _finite(entry) for name, entry in value.items()}
+        else:
+            values[key] = _finite(value)
+    return json.dumps(values, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """Return what JSON has for a number: plain Python's, or None if it is not finite."""
+    if type(value) is int:
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if not isinstance(value, float) else number
+
+
+def _cut_torn_tail(path: Path) -> int:
+    """Drop what stands after the last newline; return the number of lines."""
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        with path.open("r+b") as file:
+            file.truncate(end)
+    return content.count(b"\n")

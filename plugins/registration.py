@@ -1,0 +1,31 @@
+"""Registers the built-in back-ends, storages and observers. Imports nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tweann.hookspecs import hookimpl
+
+
+@hookimpl
+def tweann_backends() -> Mapping[str, str]:
+    return {
+        "serial": "tweann.plugins.serial:SerialBackend",
+        "threads": "tweann.plugins.threads:ThreadsBackend",
+    }
+
+
+@hookimpl
+def tweann_storages() -> Mapping[str, str]:
+    return {
+        "memory": "tweann.plugins.memory:MemoryStorage",
+        "sqlite": "tweann.plugins.sqlite:SqliteStorage",
+    }
+
+
+@hookimpl
+def tweann_observers() -> Mapping[str, str]:
+    return {
+        "metrics": "tweann.plugins.metrics:MetricsFile",
+        "progress": "tweann.plugins.progress:Progress",
+    }

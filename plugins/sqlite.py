@@ -1,0 +1,306 @@
+"""The SQLite storage: tables that anybody can read with SQL, while the run goes on.
+
+`tweann.plugins.sqlite_rows` says which tables there are.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from pydantic import Field, field_validator
+
+from tweann.config import Section
+from tweann.errors import StorageError
+from tweann.interfaces import Event
+from tweann.plugins.sqlite_rows import (
+    INSERT_EVENT,
+    KEPT_FOR_EVER,
+    SCHEMA,
+    TABLES,
+    Row,
+    event_of,
+    insertions,
+    other_event_of,
+)
+
+#: "twnn": by this mark of SQLite's a file says whose it is.
+APPLICATION_ID: Final = 0x74776E6E
+SCHEMA_VERSION: Final = 1
+
+_URL_START = "sqlite:///"
+_URGENT: Final = frozenset({"champion", *KEPT_FOR_EVER})
+#: What counts against the cap of a table, where that is not all rows.
+_CAPPED: Final = {"events": f"AND kind NOT IN {KEPT_FOR_EVER}"}
+_INSERT_TABLE: Final = {INSERT_EVENT: "events"} | {t.insert: t.name for t in TABLES.values()}
+
+_ADVICE: Final = {
+    "SQLITE_FULL": "the disk is full: free some space, or point storage.url elsewhere",
+    "SQLITE_IOERR": "the disk failed: is it full, over a quota, or unplugged?",
+    "SQLITE_BUSY": "another process holds its lock: let it finish, or give each run its own storage.url",
+    "SQLITE_LOCKED": "another process holds its lock: let it finish, or give each run its own storage.url",
+    "SQLITE_NOTADB": "the file is no SQLite database: move it away, or point storage.url elsewhere",
+    "SQLITE_CORRUPT": "the file is damaged: move it away and start again, or restore a copy",
+    "SQLITE_CANTOPEN": "does its folder exist, and may you write there?",
+    "SQLITE_READONLY": "the file or its folder is read-only: point storage.url elsewhere",
+    "SQLITE_CONSTRAINT": "another process writes the same run: give each run its own name or storage.url",
+}
+
+
+class SqliteStorage:
+    """Keeps events in one SQLite file, in write-ahead-logging mode. To be used from the thread that made it.
+
+    Rows wait in memory until `commit_seconds` have passed since the last commit or `commit_rows` are
+    there; a champion, a start or an end of a run does not wait. A kill at any instant loses at most what
+    waited. Each table keeps its newest rows, up to its cap; the other runs in the file are left alone.
+
+    Not for network file systems: SQLite's write-ahead log does not work there.
+    """
+
+    class Settings(Section):
+        """Section [storage] with ``url = "sqlite:///PATH"``."""
+
+        url: str = "sqlite:///{run_dir}/run.db"
+        commit_seconds: float = Field(default=1.0, ge=0, description="longest time between commits")
+        commit_rows: int = Field(default=500, ge=1, description="rows that make a commit")
+        busy_seconds: float = Field(default=10.0, ge=0, description="patience with a locked file")
+        max_generations: int = Field(default=100_000, ge=1, description="generations kept")
+        max_champions: int = Field(default=1_000, ge=1, description="champions kept")
+        max_individuals: int = Field(default=100_000, ge=1, description="individuals kept")
+        max_events: int = Field(default=10_000, ge=1, description="events of other kinds kept")
+
+        @field_validator("url")
+        @classmethod
+        def _has_a_path(cls, url: str) -> str:
+            if not url.startswith(_URL_START) or url == _URL_START:
+                raise ValueError('expected "sqlite:///PATH", with a fourth "/" if PATH is absolute')
+            return url
+
+    def __init__(self, settings: Settings, run: str) -> None:
+        """Open or create the file, and take up ``run`` where its last event left off.
+
+        Raises:
+            StorageError: the file cannot be opened, is not tweann's, or was written by a newer tweann.
+        """
+        self.run = run
+        self.path = Path(settings.url.removeprefix(_URL_START)).absolute()
+        self._settings = settings
+        self._run_changes: list[tuple[str, Row]] = []  # in order: a start undoes an end
+        self._buffer: dict[str, list[Row]] = {}
+        self._n_buffered = 0
+        self._connection: sqlite3.Connection | None = None
+        try:
+            connection = sqlite3.connect(
+                self.path, timeout=settings.busy_seconds, isolation_level=None
+            )
+            try:
+                self._prepare(connection)
+                self._last_sequence, self._counts = self._look_up(connection)
+            except BaseException:
+                connection.close()
+                raise
+        except sqlite3.Error as error:
+            raise self._explained(error, "open") from error
+        self._connection = connection
+        self._last_commit = monotonic()
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Add events in order; they are durable at the next commit.
+
+        Raises:
+            StorageError: a sequence number that is not higher than all before it, data that lacks a key of
+                its kind or is not JSON: that event and those after it are not taken. Or the commit failed:
+                then all are taken and wait, and the next call tries again.
+        """
+        self._open_connection("append")
+        urgent = False
+        for event in events:
+            self._take(event)
+            urgent = urgent or event.kind in _URGENT
+        if (
+            urgent
+            or self._n_buffered >= self._settings.commit_rows
+            or monotonic() - self._last_commit >= self._settings.commit_seconds
+        ):
+            self.flush()
+
+    def events(self, kind: str | None = None) -> Iterator[Event]:
+        """Give this run's events in order, all or of one kind, after a flush.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        self.flush()
+        connection = self._open_connection("events")
+        kinds = TABLES if kind is None else {kind} & TABLES.keys()
+        streams = [self._select(connection, TABLES[k].name, k) for k in kinds]
+        if kind not in TABLES:
+            streams.append(self._select(connection, "events", kind))
+        return heapq.merge(*streams, key=attrgetter("sequence"))
+
+    def flush(self) -> None:
+        """Commit what waits.
+
+        Raises:
+            StorageError: it cannot be written; it goes on waiting.
+        """
+        connection = self._open_connection("flush")
+        if not self._n_buffered:
+            return
+        try:
+            counts = self._commit(connection)
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            raise self._explained(error, "write") from error
+        self._counts = counts
+        self._run_changes.clear()
+        self._buffer.clear()
+        self._n_buffered = 0
+        self._last_commit = monotonic()
+
+    def close(self) -> None:
+        """Commit what waits and close the file. Idempotent.
+
+        Raises:
+            StorageError: the rest cannot be written; the file is closed all the same.
+        """
+        if self._connection is None:
+            return
+        try:
+            self.flush()
+        finally:
+            self._connection.close()
+            self._connection = None
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Create the tables in a new file; refuse a file that is not one of ours."""
+        if _pragma(connection, "user_version") == 0 and self._is_empty(connection):
+            # Both are kept in the file, so this is done once in its life.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            if self._is_empty(connection):  # else another process was faster
+                for statement in SCHEMA:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        if _pragma(connection, "application_id") != APPLICATION_ID:
+            raise StorageError(
+                f"{self.path} is another program's database: point storage.url to a file of its own"
+            )
+        version = _pragma(connection, "user_version")
+        if version > SCHEMA_VERSION:
+            raise StorageError(
+                f"{self.path} has schema version {version}, this tweann writes {SCHEMA_VERSION}: "
+                "upgrade tweann, or point storage.url to another file"
+            )
+        # A commit then costs no wait for the disk. A crash of the machine may lose the last commits, but
+        # never tears the file; a crash of the process loses none.
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    @staticmethod
+    def _is_empty(connection: sqlite3.Connection) -> bool:
+        return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+
+    def _look_up(self, connection: sqlite3.Connection) -> tuple[int, dict[str, int]]:
+        """Return this run's highest sequence number (-1: none), and how many rows each table has of it."""
+        last, counts = -1, {}
+        for name in _INSERT_TABLE.values():
+            (n,) = connection.execute(
+                f"SELECT count(*) FROM {name} WHERE run = ? {_CAPPED.get(name, '')}", (self.run,)
+            ).fetchone()
+            (highest,) = connection.execute(
+                f"SELECT max(sequence) FROM {name} WHERE run = ?", (self.run,)
+            ).fetchone()
+            counts[name] = n
+            last = max(last, -1 if highest is None else highest)
+        return last, counts
+
+    def _take(self, event: Event) -> None:
+        """Put an event's row into the buffer."""
+        if event.sequence <= self._last_sequence:
+            raise StorageError(
+                f"run {self.run}: event {event.sequence} ({event.kind}) was appended after event "
+                f"{self._last_sequence}; sequence numbers must grow"
+            )
+        try:
+            for statement, row in insertions(self.run, event):
+                if statement in _INSERT_TABLE:
+                    self._buffer.setdefault(statement, []).append(row)
+                else:
+                    self._run_changes.append((statement, row))
+        except KeyError as error:
+            raise StorageError(
+                f"run {self.run}: event {event.sequence} ({event.kind}) lacks the key {error}; "
+                f"it has {', '.join(map(str, event.data)) or 'none'}"
+            ) from None
+        except (TypeError, ValueError, RecursionError) as error:
+            raise StorageError(
+                f"run {self.run}: event {event.sequence} ({event.kind}) is not made of JSON values: {error}"
+            ) from error
+        self._last_sequence = event.sequence
+        self._n_buffered += 1
+
+    def _commit(self, connection: sqlite3.Connection) -> dict[str, int]:
+        """Write the buffer and trim the tables, all or nothing; return the new numbers of rows."""
+        counts = dict(self._counts)
+        # IMMEDIATE: a transaction that begins as a reader cannot always become a writer later.
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, row in self._run_changes:
+                connection.execute(statement, row)
+            for statement, rows in self._buffer.items():
+                connection.executemany(statement, rows)
+                counts[_INSERT_TABLE[statement]] += len(rows)
+            counts["events"] -= len(self._run_changes)  # those are kept for ever
+            for name, count in counts.items():
+                excess = count - getattr(self._settings, f"max_{name}")
+                if excess > 0:
+                    connection.execute(
+                        f"DELETE FROM {name} WHERE run = ?1 AND sequence IN (SELECT sequence FROM {name} "
+                        f"WHERE run = ?1 {_CAPPED.get(name, '')} ORDER BY sequence LIMIT ?2)",
+                        (self.run, excess),
+                    )
+                    counts[name] -= excess
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # SQLite ends it by itself after some errors
+                connection.execute("ROLLBACK")
+            raise
+        return counts
+
+    def _select(
+        self, connection: sqlite3.Connection, table: str, kind: str | None
+    ) -> Iterator[Event]:
+        condition, values = "", [self.run]
+        if table == "events" and kind is not None:
+            condition = "AND kind = ?"
+            values.append(kind)
+        try:
+            for row in connection.execute(
+                f"SELECT * FROM {table} WHERE run = ? {condition} ORDER BY sequence", values
+            ):
+                yield other_event_of(row) if table == "events" else event_of(str(kind), row)
+        except sqlite3.Error as error:
+            raise self._explained(error, "read") from error
+
+    def _open_connection(self, action: str) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StorageError(f"run {self.run}: {action} on a storage that is closed")
+        return self._connection
+
+    def _explained(self, error: Exception, action: str) -> StorageError:
+        # Extended codes such as SQLITE_IOERR_WRITE begin with the one that they extend.
+        code = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
+        advice = _ADVICE.get(code)
+        return StorageError(
+            f"cannot {action} {self.path}: {error}{f'; {advice}' if advice else ''}"
+        )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

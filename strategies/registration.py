@@ -1,0 +1,12 @@
+"""Registers the built-in strategies. Imports nothing else, so that listing them is cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tweann.hookspecs import hookimpl
+
+
+@hookimpl
+def tweann_strategies() -> Mapping[str, str]:
+    return {"generational": "tweann.strategies.generational:Generational"}

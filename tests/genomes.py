@@ -1,0 +1,370 @@
+"""Random valid genomes as plain Python, and the way into and out of the compiled kernels' table."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from reference import (
+    FIRST_HIDDEN,
+    FIRST_OUTPUT,
+    Connection,
+    Genome,
+    Node,
+    is_input,
+    is_output,
+    orphan_nodes,
+    split_id,
+)
+from reference_variation import Variation
+
+from tweann.genes import ACTIVATIONS, AGGREGATIONS, Genes, Int
+from tweann.kernels.decode import NetworkBatch, decode, decode_scratch
+from tweann.kernels.mutation import MutationParameters
+
+#: Compilation makes the first example slow; derandomised, so that every run tries the same examples.
+PROPERTY = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=80,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+def hidden_pool() -> list[int]:
+    """Return a few dozen hidden ids, so that two random genomes share some of their nodes.
+
+    Most are splits of splits of links between inputs and outputs; the others are the extremes of the
+    range and neighbours that differ in the hash alone.
+    """
+    pairs = [(i, FIRST_OUTPUT + j) for i in range(3) for j in range(2)]
+    pairs += [(FIRST_OUTPUT, FIRST_OUTPUT), (FIRST_OUTPUT + 1, FIRST_OUTPUT)]
+    pool = []
+    for source, target in pairs:
+        node = split_id(source, target, 0)
+        pool += [node, split_id(source, target, 1), split_id(node, target, 0)]
+        pool += [split_id(source, node, 0), split_id(node, node, 0)]
+    pool += [FIRST_HIDDEN, FIRST_HIDDEN + 1, FIRST_OUTPUT - 1, FIRST_OUTPUT - 2]
+    pool += [pool[0] + 1, pool[0] - 1]
+    return sorted(set(pool))
+
+
+POOL = hidden_pool()
+
+
+class Case(NamedTuple):
+    """A genome and the sizes of the task that it is for."""
+
+    genome: Genome
+    n_inputs: int
+    n_outputs: int
+
+
+def legal(source: int, target: int, recurrent: bool) -> bool:
+    """Return whether a connection may run from ``source`` to ``target``."""
+    if is_input(target) or (source >= target and not recurrent):
+        return False
+    return source >= target or not (is_output(source) and is_output(target))
+
+
+FINITE = st.floats(-5.0, 5.0)
+
+
+@st.composite
+def genomes(
+    draw: st.DrawFn,
+    n_inputs: int = 3,
+    n_outputs: int = 2,
+    *,
+    recurrent: bool = True,
+    activations: Sequence[str] = ACTIVATIONS,
+    aggregations: Sequence[str] = AGGREGATIONS,
+    values: st.SearchStrategy[float] = FINITE,
+    max_hidden: int = 6,
+    max_connections: int = 24,
+    orphans: bool = True,
+    missing: bool = False,
+    n_node_extra: int = 0,
+    n_connection_extra: int = 0,
+) -> Genome:
+    """Draw a valid genome; ``missing`` lets it lack some of the task's inputs and outputs."""
+    ends = [*range(n_inputs), *(FIRST_OUTPUT + j for j in range(n_outputs))]
+    if missing:
+        ends = draw(st.lists(st.sampled_from(ends), unique=True))
+    hidden = draw(
+        st.lists(
+            st.sampled_from(POOL) | st.integers(FIRST_HIDDEN, FIRST_OUTPUT - 1),
+            unique=True,
+            max_size=max_hidden,
+        )
+    )
+    ids = sorted(ends + hidden)
+    targets = [i for i in ids if not is_input(i)]
+    pairs: list[tuple[int, int]] = []
+    if targets:
+        pair = st.tuples(st.sampled_from(targets), st.sampled_from(ids))
+        drawn = draw(st.lists(pair, unique=True, max_size=max_connections))
+        pairs = sorted((t, s) for t, s in drawn if legal(s, t, recurrent))
+    extra = st.floats(0.0, 100.0)
+    genome = Genome(
+        [
+            Node(
+                i,
+                draw(st.sampled_from(activations)),
+                draw(st.sampled_from(aggregations)),
+                draw(values),
+                tuple(draw(extra) for _ in range(n_node_extra)),
+            )
+            for i in ids
+        ],
+        [
+            Connection(
+                s,
+                t,
+                draw(values),
+                draw(st.integers(0, 3)) > 0,
+                tuple(draw(extra) for _ in range(n_connection_extra)),
+            )
+            for t, s in pairs
+        ],
+    )
+    if not orphans:
+        unnamed = set(orphan_nodes(genome))
+        genome.nodes = [n for n in genome.nodes if n.id not in unnamed]
+    return genome
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    *,
+    recurrent: bool = True,
+    activations: Sequence[str] = ACTIVATIONS,
+    aggregations: Sequence[str] = AGGREGATIONS,
+    values: st.SearchStrategy[float] = FINITE,
+    missing: bool = False,
+) -> Case:
+    """Draw a genome for a task of any small size."""
+    n_inputs, n_outputs = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    genome = draw(
+        genomes(
+            n_inputs,
+            n_outputs,
+            recurrent=recurrent,
+            activations=activations,
+            aggregations=aggregations,
+            values=values,
+            missing=missing,
+        )
+    )
+    return Case(genome, n_inputs, n_outputs)
+
+
+def random_genome(
+    seed: int,
+    n_hidden: int,
+    n_connections: int,
+    *,
+    n_inputs: int = 3,
+    n_outputs: int = 2,
+    recurrent: bool = True,
+    activations: Sequence[str] = ("tanh",),
+    aggregations: Sequence[str] = ("sum",),
+) -> Genome:
+    """Return a larger genome without orphans, with weights and biases in [-1, 1].
+
+    Every hidden node has at least a way in from an input and a way on.
+    """
+    rng = random.Random(seed)
+    hidden = [rng.randrange(FIRST_HIDDEN, FIRST_OUTPUT) for _ in range(n_hidden)]
+    ids = sorted([*range(n_inputs), *hidden, *(FIRST_OUTPUT + j for j in range(n_outputs))])
+    targets = ids[n_inputs:]
+    pairs = {(h, rng.randrange(n_inputs)) for h in hidden}
+    pairs |= {(rng.choice([t for t in targets if t > h]), h) for h in hidden}
+    while len(pairs) < n_connections:
+        source, target = rng.choice(ids), rng.choice(targets)
+        if legal(source, target, recurrent):
+            pairs.add((target, source))
+    return Genome(
+        [
+            Node(i, rng.choice(activations), rng.choice(aggregations), rng.uniform(-1, 1))
+            for i in ids
+        ],
+        [Connection(s, t, rng.uniform(-1, 1), rng.random() < 0.8) for t, s in sorted(pairs)],
+    )
+
+
+class Packed(NamedTuple):
+    """Genomes in a table: their blocks in order, and blocks that hold nothing but rubbish."""
+
+    genes: Genes
+    blocks: Int
+    free: Int
+
+
+def pack(
+    genomes: Sequence[Genome],
+    seed: int = 0,
+    *,
+    room: int = 0,
+    n_free: int = 1,
+    n_node_extra: int = 0,
+    n_connection_extra: int = 0,
+) -> Packed:
+    """Put genomes into blocks in random order, with rubbish beyond the counts and in free blocks.
+
+    ``room`` is how many genes the largest genome can grow by, at least.
+    """
+    rng = np.random.default_rng(seed)
+    n = len(genomes) + n_free
+    nodes = max((len(g.nodes) for g in genomes), default=0) + room + int(rng.integers(0, 5))
+    links = max((len(g.connections) for g in genomes), default=0) + room + int(rng.integers(0, 9))
+    genes = Genes(
+        n_nodes=rng.integers(0, nodes + 1, n),
+        n_connections=rng.integers(0, links + 1, n),
+        node_id=rng.integers(0, 2**63, (n, nodes)),
+        activation=rng.integers(0, 256, (n, nodes)).astype(np.uint8),
+        aggregation=rng.integers(0, 256, (n, nodes)).astype(np.uint8),
+        bias=rng.choice([np.nan, np.inf, -7e99, 1.0], (n, nodes)),
+        node_extra=rng.choice([np.nan, np.inf, 1.0], (n, n_node_extra, nodes)),
+        source=rng.integers(-3, 2**63, (n, links)),
+        target=rng.integers(-3, 2**63, (n, links)),
+        weight=rng.choice([np.nan, np.inf, -7e99, 1.0], (n, links)),
+        enabled=rng.random((n, links)) < 0.5,
+        connection_extra=rng.choice([np.nan, np.inf, 1.0], (n, n_connection_extra, links)),
+    )
+    blocks = rng.permutation(n)
+    for block, genome in zip(blocks, genomes, strict=False):
+        _write(genes, int(block), genome)
+    return Packed(genes, blocks[: len(genomes)].copy(), blocks[len(genomes) :].copy())
+
+
+def _write(genes: Genes, block: int, genome: Genome) -> None:
+    genes.n_nodes[block] = len(genome.nodes)
+    genes.n_connections[block] = len(genome.connections)
+    for i, node in enumerate(genome.nodes):
+        genes.node_id[block, i] = node.id
+        genes.activation[block, i] = ACTIVATIONS.index(node.activation)
+        genes.aggregation[block, i] = AGGREGATIONS.index(node.aggregation)
+        genes.bias[block, i] = node.bias
+        genes.node_extra[block, :, i] = node.extra
+    for i, c in enumerate(genome.connections):
+        genes.source[block, i] = c.source
+        genes.target[block, i] = c.target
+        genes.weight[block, i] = c.weight
+        genes.enabled[block, i] = c.enabled
+        genes.connection_extra[block, :, i] = c.extra
+
+
+def unpack(genes: Genes, block: int) -> Genome:
+    """Return the genome in a block, its genes in the order in which they lie there."""
+    return Genome(
+        [
+            Node(
+                int(genes.node_id[block, i]),
+                ACTIVATIONS[genes.activation[block, i]],
+                AGGREGATIONS[genes.aggregation[block, i]],
+                float(genes.bias[block, i]),
+                tuple(genes.node_extra[block, :, i].tolist()),
+            )
+            for i in range(genes.n_nodes[block])
+        ],
+        [
+            Connection(
+                int(genes.source[block, i]),
+                int(genes.target[block, i]),
+                float(genes.weight[block, i]),
+                bool(genes.enabled[block, i]),
+                tuple(genes.connection_extra[block, :, i].tolist()),
+            )
+            for i in range(genes.n_connections[block])
+        ],
+    )
+
+
+def table_bytes(genes: Genes) -> list[bytes]:
+    """Return all that a table holds, rubbish included, to see that nothing wrote to it."""
+    return [column.tobytes() for column in genes]
+
+
+def decoded(genes: Genes, blocks: Int, n_inputs: int, n_outputs: int) -> NetworkBatch:
+    """Decode genomes into arrays that are full of rubbish before, and no larger than promised."""
+    n = len(blocks)
+    nodes = int(genes.n_nodes[blocks].sum()) + n * n_outputs
+    edges = int(genes.n_connections[blocks].sum())
+    out = NetworkBatch(
+        n_inputs=n_inputs,
+        n_outputs=n_outputs,
+        node_start=np.full(n + 1, -7),
+        edge_start=np.full(n + 1, -7),
+        kind=np.full(n, 255, np.uint8),
+        edge_stop=np.full(nodes, 2**32 - 1, np.uint32),
+        activation=np.full(nodes, 255, np.uint8),
+        aggregation=np.full(nodes, 255, np.uint8),
+        bias=np.full(nodes, np.nan),
+        source=np.full(edges, 2**16 - 1, np.uint16),
+        weight=np.full(edges, np.nan),
+    )
+    scratch = decode_scratch(genes.node_id.shape[1], genes.source.shape[1])
+    for room in scratch:
+        room.fill(-7)
+    decode(genes, blocks, scratch, out)
+    return out
+
+
+def kernel_parameters(v: Variation) -> MutationParameters:
+    """Return what the kernels take for the twins' settings."""
+    return MutationParameters(
+        rates=np.array(v.rates, np.float64),
+        one=v.one,
+        recurrent_share=v.recurrent_share,
+        replace_rate=v.replace_rate,
+        perturb_rate=v.perturb_rate,
+        power=v.power,
+        uniform=v.uniform,
+        init_power=v.init_power,
+        init_uniform=v.init_uniform,
+        bound=v.bound,
+        biases=v.biases,
+        activations=np.array([ACTIVATIONS.index(a) for a in v.activations], np.uint8),
+        aggregations=np.array([AGGREGATIONS.index(a) for a in v.aggregations], np.uint8),
+        max_nodes=v.max_nodes,
+        max_connections=v.max_connections,
+        node_extra=np.array(v.node_extra, np.float64),
+        connection_extra=np.array(v.connection_extra, np.float64),
+    )
+
+
+RATES = st.sampled_from([0.0, 0.1, 0.5, 1.0])
+
+
+@st.composite
+def variations(
+    draw: st.DrawFn, *, recurrent: bool = True, n_node_extra: int = 0, n_connection_extra: int = 0
+) -> Variation:
+    """Draw settings of mutation, caps included that small genomes reach."""
+    powers = st.sampled_from([0.0, 0.3, 2.0])
+    return Variation(
+        rates=tuple(draw(RATES) for _ in range(8)),
+        one=draw(st.booleans()),
+        recurrent_share=draw(RATES) if recurrent else 0.0,
+        replace_rate=draw(RATES),
+        perturb_rate=draw(RATES),
+        power=draw(powers),
+        uniform=draw(st.booleans()),
+        init_power=draw(powers),
+        init_uniform=draw(st.booleans()),
+        bound=draw(st.sampled_from([5.0, 8.0])),
+        biases=draw(st.booleans()),
+        activations=draw(st.sampled_from([("tanh",), ("sin", "relu"), ("tanh", "abs", "cube")])),
+        aggregations=draw(st.sampled_from([("sum",), ("max", "median", "sum")])),
+        max_nodes=draw(st.sampled_from([6, 9, 50])),
+        max_connections=draw(st.sampled_from([6, 12, 100])),
+        node_extra=tuple(float(i) for i in range(n_node_extra)),
+        connection_extra=tuple(float(i) for i in range(n_connection_extra)),
+    )

@@ -1,0 +1,577 @@
+"""What every storage must do, and what the built-in ones do beyond that."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from tweann.errors import StorageError
+from tweann.interfaces import Event, Storage
+from tweann.plugins.memory import MemoryStorage
+from tweann.plugins.sqlite import SCHEMA_VERSION, SqliteStorage
+from tweann.records import GenerationReport
+
+Open = Callable[..., Storage]
+
+
+def report(generation: int, best: float = 2.5, **metrics: float) -> GenerationReport:
+    return GenerationReport(
+        generation=generation,
+        n_evaluations=150 * (generation + 1),
+        n_failed=3,
+        best=best,
+        mean=0.1 + 0.2,
+        std=1e-300,
+        worst=-math.inf,
+        champion_fitness=best,
+        mean_nodes=5.5,
+        mean_connections=7.25,
+        seconds=0.125,
+        metrics=metrics,
+    )
+
+
+def generation(sequence: int, number: int | None = None, **metrics: float) -> Event:
+    number = sequence if number is None else number
+    return Event(sequence, "generation", number, report(number, **metrics).data())
+
+
+def champion(sequence: int, fitness: float = 3.5) -> Event:
+    data = {
+        "genome_id": "ab" * 32,
+        "fitness": fitness,
+        "birth": 2**40,
+        "n_nodes": 5,
+        "n_connections": 8,
+        "n_evaluations": 150 * sequence,
+        "solved": True,
+        "metrics": {"generalisation": 0.5},
+    }
+    return Event(sequence, "champion", sequence, data, b"\x00genome\xff")
+
+
+def individual(sequence: int) -> Event:
+    data = {
+        "position": 0,
+        "birth": 17,
+        "species": 2,
+        "fitness": 1.5,
+        "genome_id": "cd" * 32,
+        "n_nodes": 5,
+        "n_connections": 8,
+    }
+    return Event(sequence, "individual", 9, data, b"bytes")
+
+
+def started(sequence: int) -> Event:
+    data = {
+        "name": "xor",
+        "seed": 2**63 - 1,
+        "config": "[run]\nname = 'xor' # é\n",
+        "version": "0.1.0",
+        "started": "2026-01-02T03:04:05+00:00",
+    }
+    return Event(sequence, "run_started", 0, data)
+
+
+def finished(sequence: int) -> Event:
+    data = {
+        "status": "finished",
+        "stop_reason": "solved",
+        "solved": True,
+        "n_evaluations": 5100,
+        "seconds": 0.75,
+    }
+    return Event(sequence, "run_finished", 33, data)
+
+
+def whole_run() -> list[Event]:
+    """Return a run with every kind of event in it, a plugin's own included."""
+    return [
+        started(0),
+        champion(1),
+        generation(2, 0, n_species=4.0),
+        Event(3, "plugin.note", 0, {"text": "héllo", "list": [1, None, True], "deep": {"x": 0.1}}),
+        Event(4, "plugin.genome", 1, {}, b"\x01\x02"),
+        generation(5, 1),
+        individual(6),
+        finished(7),
+    ]
+
+
+def close_to(left: Any, right: Any) -> bool:
+    """Compare JSON values; a NaN equals a NaN or a null."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(close_to(left[k], right[k]) for k in left)
+    missing = [value is None or value != value for value in (left, right)]
+    return all(missing) or (type(left) is type(right) and left == right)
+
+
+class StorageContract:
+    """Subclass it and give ``open_storage(run="r", **settings)``; all of these must then hold."""
+
+    def test_it_is_a_storage(self, open_storage: Open) -> None:
+        assert isinstance(open_storage(), Storage)
+
+    def test_events_come_back_as_they_were(self, open_storage: Open) -> None:
+        storage = open_storage()
+        storage.append(whole_run()[:3])
+        storage.append(whole_run()[3:])
+        assert list(storage.events()) == whole_run()
+
+    def test_events_of_one_kind_come_back_in_order(self, open_storage: Open) -> None:
+        storage = open_storage()
+        storage.append(whole_run())
+        for kind in {event.kind for event in whole_run()}:
+            expected = [event for event in whole_run() if event.kind == kind]
+            assert list(storage.events(kind)) == expected
+        assert list(storage.events("no such kind")) == []
+
+    def test_what_was_just_appended_can_be_read(self, open_storage: Open) -> None:
+        storage = open_storage()
+        for k in range(5):
+            storage.append([generation(k)])
+            assert [event.sequence for event in storage.events()] == list(range(k + 1))
+
+    def test_appending_nothing_is_allowed(self, open_storage: Open) -> None:
+        storage = open_storage()
+        storage.append([])
+        assert list(storage.events()) == []
+
+    def test_a_number_that_is_none_comes_back_as_none(self, open_storage: Open) -> None:
+        storage = open_storage()
+        events = [
+            generation(0, best=math.nan, coverage=math.nan),
+            champion(1, fitness=math.nan),
+            Event(2, "plugin.note", 0, {"x": math.nan}),
+        ]
+        storage.append(events)
+        for event, back in zip(events, storage.events(), strict=True):
+            assert close_to(event.data, back.data)
+        assert math.isnan(next(storage.events("generation")).data["best"])
+
+    @pytest.mark.parametrize("again", [generation(3), champion(3), finished(2), generation(0)])
+    def test_a_sequence_number_is_taken_once(self, open_storage: Open, again: Event) -> None:
+        storage = open_storage()
+        storage.append([generation(k) for k in range(4)])
+        with pytest.raises(StorageError, match=f"event {again.sequence} .* after event 3"):
+            storage.append([again])
+        storage.append([generation(4)])
+        assert [event.sequence for event in storage.events()] == [0, 1, 2, 3, 4]
+
+    def test_events_before_a_wrong_one_are_kept(self, open_storage: Open) -> None:
+        storage = open_storage()
+        with pytest.raises(StorageError):
+            storage.append([generation(0), generation(1), generation(1), generation(2)])
+        assert [event.sequence for event in storage.events()] == [0, 1]
+
+    def test_flush_and_close_may_come_at_any_time(self, open_storage: Open) -> None:
+        storage = open_storage()
+        storage.flush()
+        storage.append([generation(0)])
+        storage.flush()
+        storage.flush()
+        storage.close()
+        storage.close()
+        with pytest.raises(StorageError, match="closed"):
+            storage.append([generation(1)])
+
+    def test_champions_outlive_many_generations(self, open_storage: Open) -> None:
+        storage = open_storage(max_events=10)
+        storage.append([champion(0)])
+        storage.append([generation(k) for k in range(1, 100)])
+        assert list(storage.events("champion")) == [champion(0)]
+
+    def test_the_newest_champions_are_kept(self, open_storage: Open) -> None:
+        storage = open_storage(max_champions=3)
+        for k in range(10):
+            storage.append([champion(k)])
+        assert [event.sequence for event in storage.events()] == [7, 8, 9]
+
+    def test_the_newest_events_are_kept(self, open_storage: Open) -> None:
+        storage = open_storage(max_events=5)
+        storage.append([Event(k, "plugin.note", k, {"k": k}) for k in range(20)])
+        assert [event.sequence for event in storage.events()] == [15, 16, 17, 18, 19]
+
+    def test_a_generation_costs_little(self, open_storage: Open) -> None:
+        storage = open_storage()
+
+        def seconds_per_event(start: int) -> float:
+            begin = time.perf_counter()
+            for k in range(start, start + 1000):
+                storage.append([generation(k, n_species=7.0, mean_age=3.25)])
+            storage.flush()
+            return (time.perf_counter() - begin) / 1000
+
+        assert min(seconds_per_event(1000 * k) for k in range(5)) < 30e-6
+
+
+class TestMemory(StorageContract):
+    @pytest.fixture
+    def open_storage(self) -> Open:
+        return lambda run="r", **settings: MemoryStorage(MemoryStorage.Settings(**settings), run)
+
+    def test_what_fell_out_is_counted(self, open_storage: Open) -> None:
+        storage = open_storage(max_events=10, max_champions=2)
+        assert isinstance(storage, MemoryStorage)
+        storage.append([generation(k) for k in range(15)])
+        storage.append([champion(k) for k in range(15, 20)])
+        assert storage.n_dropped == 5 + 3
+
+
+class TestSqlite(StorageContract):
+    @pytest.fixture
+    def open_storage(self, tmp_path: Path) -> Iterable[Open]:
+        opened: list[SqliteStorage] = []
+
+        def open_storage(run: str = "r", **settings: Any) -> Storage:
+            opened.append(sqlite_storage(tmp_path / "run.db", run, **settings))
+            return opened[-1]
+
+        yield open_storage
+        for storage in opened:
+            storage.close()
+
+    @pytest.mark.parametrize(
+        ("make", "setting"), [(generation, "max_generations"), (individual, "max_individuals")]
+    )
+    def test_each_table_keeps_its_newest_rows(
+        self, open_storage: Open, make: Callable[[int], Event], setting: str
+    ) -> None:
+        storage = open_storage(**{setting: 5}, commit_rows=3)
+        storage.append([started(0)])
+        for k in range(1, 21):
+            storage.append([make(k)])
+        storage.append([finished(21)])
+        assert [event.sequence for event in storage.events()] == [0, 16, 17, 18, 19, 20, 21]
+        storage.close()
+        again = open_storage(**{setting: 5})
+        again.append([make(22)])
+        assert [e.sequence for e in again.events()] == [0, 17, 18, 19, 20, 21, 22]
+
+    def test_the_start_outlives_other_events(self, open_storage: Open) -> None:
+        storage = open_storage(max_events=2)
+        storage.append(
+            [started(0), *(Event(k, "plugin.note", 0, {}) for k in range(1, 9)), finished(9)]
+        )
+        assert [event.sequence for event in storage.events()] == [0, 7, 8, 9]
+
+    def test_a_run_is_taken_up_where_it_was(self, open_storage: Open) -> None:
+        storage = open_storage()
+        storage.append(whole_run())
+        storage.close()
+        storage = open_storage()
+        assert list(storage.events()) == whole_run()
+        with pytest.raises(StorageError, match="after event 7"):
+            storage.append([generation(7)])
+        storage.append([started(8)])
+        assert [event.sequence for event in storage.events()] == list(range(9))
+
+    def test_runs_share_a_file_without_meeting(self, open_storage: Open) -> None:
+        first, second = open_storage("first"), open_storage("second", max_generations=2)
+        first.append([generation(k) for k in range(5)])
+        first.flush()
+        second.append([generation(k) for k in range(5)])
+        assert [event.sequence for event in second.events()] == [3, 4]
+        assert [event.sequence for event in first.events()] == [0, 1, 2, 3, 4]
+
+    def test_numbers_of_numpy_are_numbers(self, open_storage: Open) -> None:
+        storage = open_storage()
+        data = {**report(0).data(), "n_failed": np.int64(4), "best": np.float64(0.1)}
+        data["metrics"] = MappingProxyType({"n_species": np.float32(2.0), "full": np.bool_(True)})
+        storage.append([Event(0, "generation", 0, data)])
+        (event,) = storage.events()
+        assert event.data["n_failed"] == 4
+        assert event.data["best"] == 0.1
+        assert event.data["metrics"] == {"n_species": 2.0, "full": True}
+
+    def test_a_key_more_is_kept(self, open_storage: Open) -> None:
+        storage = open_storage()
+        data = {**report(0).data(), "wall_clock": [1, 2]}
+        storage.append([Event(0, "generation", 0, data)])
+        assert next(storage.events()).data == data
+
+    @pytest.mark.parametrize(
+        ("event", "message"),
+        [
+            (
+                Event(0, "generation", 0, {"best": 1.0}),
+                "lacks the key 'n_evaluations'; it has best",
+            ),
+            (Event(0, "plugin.note", 0, {"x": object()}), "is not made of JSON values"),
+            (Event(0, "plugin.note", 0, {"x": b"bytes"}), "is not made of JSON values"),
+            (Event(0, "plugin.note", 0, {"x": np.zeros(2)}), "is not made of JSON values"),
+        ],
+    )
+    def test_an_event_that_cannot_be_kept_is_refused_and_hurts_no_other(
+        self, open_storage: Open, event: Event, message: str
+    ) -> None:
+        storage = open_storage()
+        with pytest.raises(StorageError, match=message):
+            storage.append([event])
+        storage.append([generation(0)])
+        assert list(storage.events()) == [generation(0)]
+
+
+def sqlite_storage(path: Path, run: str = "r", **settings: Any) -> SqliteStorage:
+    return SqliteStorage(SqliteStorage.Settings(url=f"sqlite:///{path}", **settings), run)
+
+
+def read(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    """Read as somebody else would, while the run goes on."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def test_a_second_connection_reads_columns_while_the_run_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    storage = sqlite_storage(path)
+    storage.append(whole_run()[:-1])
+    storage.flush()
+    assert read(path, "SELECT name, seed, status, solved FROM runs") == [
+        ("xor", 2**63 - 1, "running", None)
+    ]
+    assert read(path, "SELECT generation, best, n_failed FROM generations") == [
+        (0, 2.5, 3),
+        (1, 2.5, 3),
+    ]
+    assert read(path, "SELECT json_extract(metrics, '$.n_species') FROM generations") == [
+        (4.0,),
+        (None,),
+    ]
+    assert read(path, "SELECT fitness, solved, genome FROM champions") == [
+        (3.5, 1, b"\x00genome\xff")
+    ]
+    assert read(path, "SELECT species, birth FROM individuals") == [(2, 17)]
+    assert read(
+        path, "SELECT kind, json_extract(data, '$.text') FROM events WHERE sequence = 3"
+    ) == [("plugin.note", "héllo")]
+    storage.append(whole_run()[-1:])
+    assert read(path, "SELECT status, stop_reason, solved, n_evaluations, seconds FROM runs") == [
+        ("finished", "solved", 1, 5100, 0.75)
+    ]
+    storage.close()
+
+
+def test_a_reader_in_the_middle_of_reading_does_not_stop_the_writer(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    storage = sqlite_storage(path, busy_seconds=0.0)
+    storage.append([generation(k) for k in range(1000)])
+    storage.flush()
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as reader:
+        rows = reader.execute("SELECT sequence FROM generations")
+        assert rows.fetchone() == (0,)
+        storage.append([generation(k) for k in range(1000, 2000)])
+        storage.flush()
+        assert len(rows.fetchall()) == 999  # what was there when the reading began
+    assert read(path, "SELECT count(*) FROM generations") == [(2000,)]
+    storage.close()
+
+
+def test_a_failed_fitness_is_null(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    with closing(sqlite_storage(path)) as storage:
+        storage.append([generation(0, best=math.nan, coverage=math.inf), champion(1, math.nan)])
+    assert read(path, "SELECT best, metrics FROM generations") == [(None, '{"coverage":null}')]
+    assert read(path, "SELECT fitness FROM champions") == [(None,)]
+
+
+def test_a_run_that_starts_again_is_running_again(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    with closing(sqlite_storage(path)) as storage:
+        storage.append([started(0), finished(1), started(2)])
+        assert read(path, "SELECT status, stop_reason FROM runs") == [("running", None)]
+
+
+def test_rows_wait_for_one_another_but_not_for_long(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    storage = sqlite_storage(path, commit_seconds=0.2, commit_rows=100)
+
+    def visible() -> int:
+        return int(read(path, "SELECT count(*) FROM generations")[0][0])
+
+    storage.append([generation(k) for k in range(99)])
+    assert visible() == 0
+    storage.append([generation(99)])
+    assert visible() == 100  # commit_rows
+    storage.append([generation(100)])
+    time.sleep(0.25)
+    storage.append([generation(101)])
+    assert visible() == 102  # commit_seconds
+    storage.append([generation(102), champion(103)])
+    assert visible() == 103  # a champion
+    storage.append([generation(104)])
+    storage.flush()
+    assert visible() == 104
+    storage.append([generation(105)])
+    storage.close()
+    assert visible() == 105
+
+
+def test_write_ahead_logging_is_on_and_the_file_says_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    sqlite_storage(path).close()
+    assert read(path, "PRAGMA journal_mode") == [("wal",)]
+    assert read(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert read(path, "PRAGMA application_id")[0][0].to_bytes(4) == b"twnn"
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    sqlite_storage(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match=r"schema version 99, this tweann writes 1: upgrade"):
+        sqlite_storage(path)
+
+
+def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE customers (name)")
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="another program's database"):
+        sqlite_storage(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    path.write_bytes(b"fitness,generation\n" * 100)
+    with pytest.raises(StorageError, match="no SQLite database: move it away"):
+        sqlite_storage(path)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"cannot open .*nowhere.*does its folder exist"):
+        sqlite_storage(tmp_path / "nowhere" / "run.db")
+
+
+@pytest.mark.parametrize("url", ["sqlite:///", "sqlite:run.db", "memory:"])
+def test_a_url_without_a_path_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match='expected "sqlite:///PATH"'):
+        SqliteStorage.Settings(url=url)
+
+
+def test_a_locked_file_says_so_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    storage = sqlite_storage(path, busy_seconds=0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        storage.append([generation(0)])
+        with pytest.raises(
+            StorageError, match=r"cannot write .*run\.db.*another process holds its lock"
+        ):
+            storage.append([champion(1)])
+        other.execute("ROLLBACK")
+    storage.append([generation(2)])
+    assert [event.sequence for event in storage.events()] == [0, 1, 2]
+    storage.close()
+
+
+def test_two_writers_of_one_run_are_told(tmp_path: Path) -> None:
+    first, second = sqlite_storage(tmp_path / "run.db"), sqlite_storage(tmp_path / "run.db")
+    first.append([generation(0)])
+    first.flush()
+    second.append([generation(0)])
+    with pytest.raises(StorageError, match="another process writes the same run"):
+        second.close()
+    first.close()
+
+
+def test_another_thread_is_refused(tmp_path: Path) -> None:
+    storage = sqlite_storage(tmp_path / "run.db")
+    errors: list[BaseException] = []
+
+    def append() -> None:
+        try:
+            storage.append([champion(0)])
+        except StorageError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=append)
+    thread.start()
+    thread.join()
+    assert "thread" in str(errors[0])
+    storage.close()
+
+
+WRITER = """
+import resource, signal, sys
+from tweann.errors import StorageError
+from tweann.interfaces import Event
+from tweann.plugins.sqlite import SqliteStorage
+
+path, limit = sys.argv[1], int(sys.argv[2])
+storage = SqliteStorage(SqliteStorage.Settings(url="sqlite:///" + path, commit_rows=50), "r")
+if limit:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    for k in range(10**9 if not limit else 10**4):
+        storage.append([Event(k, "plugin.note", k, {"k": k, "text": "x" * 100}, b"genome" * 10)])
+        if k % 50 == 49:
+            print(k, flush=True)
+except StorageError as error:
+    print("error:", error, flush=True)
+    try:
+        storage.close()
+    except StorageError:
+        print("closed", flush=True)
+"""
+
+
+@pytest.mark.parametrize("n_lines", [1, 7, 40])
+def test_a_killed_process_leaves_all_that_was_committed(tmp_path: Path, n_lines: int) -> None:
+    path = tmp_path / "run.db"
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), "0"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        for _ in range(n_lines):
+            committed = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        rest = process.stdout.read().split("\n")[:-1]
+    process.wait()
+    committed = max([committed, *map(int, rest)])
+    assert read(path, "PRAGMA integrity_check") == [("ok",)]
+    with closing(sqlite_storage(path)) as storage:
+        events = list(storage.events())
+        assert [event.sequence for event in events] == list(range(len(events)))
+        assert len(events) >= committed + 1
+        assert all(event.data["k"] == event.sequence for event in events)
+        storage.append([generation(len(events))])
+
+
+def test_a_full_disk_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    done = subprocess.run(
+        [sys.executable, "-c", WRITER, str(path), "300000"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    *committed, error, closed = done.stdout.splitlines()
+    assert error.startswith(f"error: cannot write {path}: ")
+    assert "full" in error
+    assert closed == "closed"
+    ((count,),) = read(path, "SELECT count(*) FROM events")
+    assert count == int(committed[-1]) + 1
+    assert json.loads(read(path, "SELECT data FROM events WHERE sequence = 0")[0][0])["k"] == 0

@@ -1,0 +1,69 @@
+"""``tweann config check | show | schema``: what a configuration says and may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tweann.cli.output import emit_json, json_option, set_option
+from tweann.registry import default_registry
+
+_file = click.argument("file", type=click.Path(path_type=Path))
+
+
+@click.group
+def config() -> None:
+    """Check, show or describe configurations."""
+
+
+@config.command
+@_file
+@set_option
+@json_option
+def check(file: Path, overrides: tuple[str, ...], as_json: bool) -> int:
+    """Report every fault of a configuration at once; nothing is run."""
+    from tweann.config import FaultyConfigError, load
+
+    try:
+        load(file, overrides, default_registry())
+    except FaultyConfigError as error:
+        if not as_json:
+            raise
+        emit_json({"ok": False, "faults": [fault.data() for fault in error.faults]})
+        return error.exit_status
+    if as_json:
+        emit_json({"ok": True, "faults": []})
+    else:
+        click.echo(f"{file}: ok")
+    return 0
+
+
+@config.command
+@_file
+@set_option
+@json_option
+def show(file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print a configuration with all defaults filled in."""
+    from tweann.config import load
+
+    resolved = load(file, overrides, default_registry())
+    if as_json:
+        emit_json(resolved.data())
+    else:
+        click.echo(resolved.to_toml(), nl=False)
+
+
+@config.command
+@click.option("--markdown", is_flag=True, help="Print a reference page instead of a JSON schema.")
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON schema; that is the default.")
+def schema(markdown: bool, as_json: bool) -> None:
+    """Print what may stand in a configuration, the plugins' keys included."""
+    from tweann.config import reference
+
+    if markdown and as_json:
+        raise click.UsageError("--markdown and --json exclude each other")
+    if markdown:
+        click.echo(reference.markdown(default_registry()), nl=False)
+    else:
+        emit_json(reference.json_schema(default_registry()))

@@ -1,0 +1,22 @@
+"""Registers the built-in commands. Imports nothing else, so that ``tweann --help`` is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tweann.hookspecs import hookimpl
+
+
+@hookimpl
+def tweann_commands() -> Mapping[str, str]:
+    return {
+        "config": "tweann.cli.configuration:config",
+        "doctor": "tweann.cli.diagnosis:doctor",
+        "evaluate": "tweann.cli.stored:evaluate",
+        "export": "tweann.cli.stored:export",
+        "list": "tweann.cli.stored:list_runs",
+        "plugins": "tweann.cli.plugins:plugins",
+        "run": "tweann.cli.run:run",
+        "show": "tweann.cli.stored:show",
+        "tasks": "tweann.cli.plugins:tasks",
+    }

@@ -1,0 +1,98 @@
+"""``tweann list``, ``show``, ``export`` and ``evaluate``: what stored runs found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from tweann.cli.output import (
+    emit_json,
+    emit_pairs,
+    emit_table,
+    json_option,
+    out_option,
+    strict,
+)
+from tweann.registry import default_registry
+
+_run = click.argument("run", metavar="RUN")
+RUN_HELP = "RUN is a folder, the name of one in --out, or `latest`."
+
+
+@click.command("list")
+@out_option
+@json_option
+def list_runs(out: Path, as_json: bool) -> None:
+    """List the runs in a folder."""
+    from tweann import runs
+
+    rows = [summary.data() for summary in runs.list_runs(out)]
+    if as_json:
+        emit_json(rows)
+        return
+    if not rows:
+        click.echo(f"no runs in {out}", err=True)
+        return
+    columns = ("run", "status", "solved", "generations", "n_evaluations", "champion_fitness")
+    emit_table(columns, [[row.get(column) for column in columns] for row in rows])
+
+
+@click.command(epilog=RUN_HELP)
+@_run
+@out_option
+@json_option
+def show(run: str, out: Path, as_json: bool) -> None:
+    """Show how a run went: its end, its champion, its last generations."""
+    from tweann import runs
+
+    stored = runs.open_run(run, out)
+    generations = stored.generations()
+    if as_json:
+        emit_json({**stored.summary.data(), "generation_reports": generations})
+        return
+    emit_pairs(stored.summary.data())
+    if generations:
+        columns = ("generation", "best", "mean", "mean_nodes", "mean_connections")
+        click.echo()
+        emit_table(columns, [[row.get(column) for column in columns] for row in generations[-10:]])
+
+
+@click.command(epilog=RUN_HELP)
+@_run
+@click.option("--format", "form", type=click.Choice(["json"]), default="json", show_default=True)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; by default standard output.",
+)
+@out_option
+def export(run: str, form: str, output: Path | None, out: Path) -> None:
+    """Write a run's champion in a readable form."""
+    from tweann import runs
+    from tweann.files import write_atomic
+
+    del form  # one so far, and click has checked it
+    stored = runs.open_run(run, out)
+    data = {**stored.champion_data(), "genome": stored.champion().to_dict()}
+    text = json.dumps(strict(data), indent=2, allow_nan=False, ensure_ascii=False)
+    if output is None:
+        click.echo(text)
+    else:
+        write_atomic(output, f"{text}\n".encode())
+
+
+@click.command(epilog=RUN_HELP)
+@_run
+@out_option
+@json_option
+def evaluate(run: str, out: Path, as_json: bool) -> None:
+    """Evaluate a run's champion again, on its own task."""
+    from tweann import running, runs
+
+    found = running.evaluate(runs.open_run(run, out), default_registry())
+    if as_json:
+        emit_json(found)
+    else:
+        emit_pairs(found)

@@ -1,0 +1,178 @@
+"""The one binary form of a genome, for storage, files and the wire.
+
+A msgpack map: format version, hash version, sizes, the names in use, and one binary blob for each column, little-endian.
+What comes in is a stranger's until it is checked: size, schema, then sense.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, cast
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from tweann.errors import FormatError, GenomeError
+from tweann.genes import MAX_CONNECTIONS, MAX_NODES
+from tweann.genome import FORMAT_VERSION, Genome, check_fits
+from tweann.kernels.ids import HASH_VERSION
+from tweann.layout import Layout
+
+#: More than any genome of MAX_NODES and MAX_CONNECTIONS needs.
+MAX_BYTES = 64 * MAX_CONNECTIONS
+_MAX_NAME = 64
+
+_KEYS = {
+    "format",
+    "hash",
+    "n_inputs",
+    "n_outputs",
+    "names",
+    "node_id",
+    "activation",
+    "aggregation",
+    "bias",
+    "source",
+    "target",
+    "weight",
+    "enabled",
+    "node_extra",
+    "connection_extra",
+}
+
+
+def encode(genome: Genome) -> bytes:
+    """Return the genome as bytes. Equal genomes with equal optional columns give equal bytes."""
+    names = sorted({*genome.activation, *genome.aggregation})
+    code = {name: i for i, name in enumerate(names)}
+    message = {
+        "format": FORMAT_VERSION,
+        "hash": HASH_VERSION,
+        "n_inputs": genome.n_inputs,
+        "n_outputs": genome.n_outputs,
+        "names": names,
+        "node_id": genome.node_id.astype("<i8").tobytes(),
+        "activation": np.array([code[a] for a in genome.activation], dtype="<u2").tobytes(),
+        "aggregation": np.array([code[a] for a in genome.aggregation], dtype="<u2").tobytes(),
+        "bias": genome.bias.astype("<f8").tobytes(),
+        "source": genome.source.astype("<i8").tobytes(),
+        "target": genome.target.astype("<i8").tobytes(),
+        "weight": genome.weight.astype("<f8").tobytes(),
+        "enabled": np.packbits(genome.enabled).tobytes(),
+        "node_extra": {k: v.astype("<f8").tobytes() for k, v in genome.node_extra.items()},
+        "connection_extra": {
+            k: v.astype("<f8").tobytes() for k, v in genome.connection_extra.items()
+        },
+    }
+    return cast(bytes, msgpack.packb(message))
+
+
+def decode(data: bytes, layout: Layout | None = None) -> Genome:
+    """Return the genome in ``data``.
+
+    Args:
+        data: what `encode` gave, or what somebody says it did.
+        layout: if given, the genome must fit it: sizes, caps, recurrence, known activations.
+
+    Raises:
+        FormatError: ``data`` is not a genome that may be used here; the message says why.
+    """
+    max_nodes = MAX_NODES if layout is None else layout.max_nodes
+    max_connections = MAX_CONNECTIONS if layout is None else layout.max_connections
+    if len(data) > min(MAX_BYTES, 4096 + 64 * (max_nodes + max_connections)):
+        raise FormatError(f"a genome of {len(data)} bytes is larger than the caps allow")
+    try:
+        message = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            max_array_len=256,
+            max_map_len=64,
+            max_str_len=_MAX_NAME,
+            max_bin_len=len(data),
+            max_ext_len=0,
+            ext_hook=_reject_extension,
+            object_pairs_hook=_unique,
+        )
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise FormatError(f"not a genome: {error}") from None
+    if not isinstance(message, dict) or message.keys() != _KEYS:
+        raise FormatError("not a genome: a map of other keys, or no map")
+    if message["format"] != FORMAT_VERSION or message["hash"] != HASH_VERSION:
+        raise FormatError(
+            f"genome format {message['format']!r} with hash {message['hash']!r}: this version of tweann reads "
+            f"format {FORMAT_VERSION} with hash {HASH_VERSION}"
+        )
+    try:
+        genome = _build(message, max_nodes, max_connections)
+        if layout is not None:
+            check_fits(genome, layout)
+    except GenomeError as error:
+        raise FormatError(str(error)) from None
+    return genome
+
+
+def _build(message: dict[str, Any], max_nodes: int, max_connections: int) -> Genome:
+    for key in ("n_inputs", "n_outputs"):
+        if type(message[key]) is not int or not 0 <= message[key] <= max_nodes:
+            raise FormatError(f"{key} must be an integer from 0 to {max_nodes}")
+    names = message["names"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise FormatError("names must be a list of strings")
+    node_id = _column(message, "node_id", "<i8", np.int64)
+    n = node_id.size
+    source = _column(message, "source", "<i8", np.int64)
+    c = source.size
+    if n > max_nodes or c > max_connections:
+        raise FormatError(
+            f"{n} nodes and {c} connections exceed the caps of {max_nodes} and {max_connections}"
+        )
+    enabled = _column(message, "enabled", "u1", np.uint8)
+    if enabled.size != -(-c // 8):
+        raise FormatError(f"enabled has {enabled.size} bytes, expected one bit for each of {c}")
+    return Genome(
+        n_inputs=message["n_inputs"],
+        n_outputs=message["n_outputs"],
+        node_id=node_id,
+        activation=_names(message, "activation", names),
+        aggregation=_names(message, "aggregation", names),
+        bias=_column(message, "bias", "<f8", np.float64),
+        source=source,
+        target=_column(message, "target", "<i8", np.int64),
+        weight=_column(message, "weight", "<f8", np.float64),
+        enabled=np.unpackbits(enabled, count=c).astype(np.bool_),
+        node_extra=_extra(message, "node_extra"),
+        connection_extra=_extra(message, "connection_extra"),
+    )
+
+
+def _column(message: dict[str, Any], key: str, stored: str, used: type) -> NDArray[Any]:
+    blob = message[key]
+    if not isinstance(blob, bytes) or len(blob) % np.dtype(stored).itemsize:
+        raise FormatError(f"{key} must be binary, whole items of type {stored}")
+    return np.frombuffer(blob, dtype=stored).astype(used)
+
+
+def _names(message: dict[str, Any], key: str, names: list[str]) -> tuple[str, ...]:
+    codes = _column(message, key, "<u2", np.int64)
+    if codes.size and int(codes.max()) >= len(names):
+        raise FormatError(f"{key} points beyond the {len(names)} names")
+    return tuple(names[code] for code in codes)
+
+
+def _extra(message: dict[str, Any], key: str) -> dict[str, NDArray[Any]]:
+    columns = message[key]
+    if not isinstance(columns, dict):
+        raise FormatError(f"{key} must be a map of columns")
+    return {name: _column(columns, name, "<f8", np.float64) for name in columns}
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return result
+
+
+def _reject_extension(code: int, data: bytes) -> NoReturn:
+    raise ValueError(f"extension type {code} of {len(data)} bytes is not allowed")

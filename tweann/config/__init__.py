@@ -1,0 +1,36 @@
+"""The configuration of a run: its sections, how it is read, what is wrong with it."""
+
+from __future__ import annotations
+
+from tweann.config.errors import FaultyConfigError, Fault
+from tweann.config.loading import load
+from tweann.config.sections import (
+    Config,
+    EvaluationSection,
+    GenomeSettings,
+    MutationSettings,
+    NoSettings,
+    RunSettings,
+    Section,
+    SpeciesSettings,
+    StorageSection,
+    StrategySection,
+    TaskSection,
+)
+
+__all__ = [
+    "Config",
+    "FaultyConfigError",
+    "EvaluationSection",
+    "Fault",
+    "GenomeSettings",
+    "MutationSettings",
+    "NoSettings",
+    "RunSettings",
+    "Section",
+    "SpeciesSettings",
+    "StorageSection",
+    "StrategySection",
+    "TaskSection",
+    "load",
+]

@@ -1,0 +1,144 @@
+"""The gene table: which columns a genome has, their types, and the names behind the codes.
+
+A genome is two lists of genes. *Node genes* are sorted by ``id``, *connection genes* by
+``(target, source)``. Both live as columns in one big table, ``Genes``, whose first axis is the
+block (one block a genome); no gene is ever a Python object.
+
+Codes (activations, aggregations) are an affair of one process: files and the wire carry names.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bool = NDArray[np.bool_]
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+UInt8 = NDArray[np.uint8]
+
+#: The position in this tuple is the code of a built-in activation; a plugin's codes follow.
+ACTIVATIONS = (
+    "tanh",
+    "sigmoid",
+    "steep_sigmoid",
+    "identity",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "softplus",
+    "silu",
+    "gelu",
+    "softsign",
+    "sin",
+    "cos",
+    "gaussian",
+    "sign",
+    "step",
+    "trinary",
+    "multiquadric",
+    "abs",
+    "signed_square",
+    "cube",
+    "signed_sqrt",
+    "signed_log",
+    "inverse",
+    "hat",
+    "exp",
+    "clamped",
+)
+
+#: What an activation's output is bounded by; one that is not named here has no bound that helps.
+ACTIVATION_RANGES: dict[str, tuple[float, float]] = {
+    "tanh": (-1.0, 1.0),
+    "sigmoid": (0.0, 1.0),
+    "steep_sigmoid": (0.0, 1.0),
+    "softsign": (-1.0, 1.0),
+    "sin": (-1.0, 1.0),
+    "cos": (-1.0, 1.0),
+    "gaussian": (0.0, 1.0),
+    "sign": (-1.0, 1.0),
+    "step": (0.0, 1.0),
+    "trinary": (-1.0, 1.0),
+    "hat": (0.0, 1.0),
+    "clamped": (-1.0, 1.0),
+}
+
+#: The position in this tuple is the code of an aggregation.
+AGGREGATIONS = ("sum", "product", "min", "max", "max_abs", "mean", "median", "difference")
+
+#: Values live in one slot a node, addressed with 16 bits: the hard limit on a genome's nodes.
+MAX_NODES = 65_535
+#: The hard limit on a genome's connections; a run's own caps are lower.
+MAX_CONNECTIONS = 1_000_000
+
+
+class Operator(IntEnum):
+    """How a child comes to be."""
+
+    FRESH = 0  #: a copy of the seed network with new random values
+    CLONE = 1
+    MUTATE = 2
+    CROSSOVER = 3
+    CROSSOVER_MUTATE = 4
+    SET_VALUES = 5  #: parent a's structure with given weights and biases
+
+
+class Role(IntFlag):
+    """What a row of the pool is kept for; one row may have several roles."""
+
+    MEMBER = 1
+    REPRESENTATIVE = 2
+    HALL_OF_FAME = 4
+    OPPONENT = 8
+
+
+class Origin(IntEnum):
+    """Where a genome comes from."""
+
+    BRED = 0
+    IMMIGRANT = 1
+
+
+class Flag(IntFlag):
+    """What went wrong in an evaluation; 0 is a clean one."""
+
+    RAISED = 1  #: the fitness function raised an exception
+    INVALID = 2  #: it returned something that is not a finite number
+    NON_FINITE = 4  #: a node computed a value that is not finite; it was taken as 0
+
+
+class Genes(NamedTuple):
+    """The columns of all genomes of a pool, by block. ``N`` and ``C`` are the block capacities.
+
+    Rows of a block beyond ``n_nodes`` or ``n_connections`` hold rubbish. Extra columns are those of
+    the column groups that the run uses; a run without any has zero of them.
+    """
+
+    n_nodes: Int  #: (blocks,)
+    n_connections: Int  #: (blocks,)
+    node_id: Int  #: (blocks, N) ascending
+    activation: UInt8  #: (blocks, N)
+    aggregation: UInt8  #: (blocks, N)
+    bias: Float  #: (blocks, N)
+    node_extra: Float  #: (blocks, n_extra, N)
+    source: Int  #: (blocks, C) node ids
+    target: Int  #: (blocks, C) node ids
+    weight: Float  #: (blocks, C)
+    enabled: Bool  #: (blocks, C)
+    connection_extra: Float  #: (blocks, n_extra, C)
+
+
+class ColumnGroup(NamedTuple):
+    """Optional columns that a run may switch on together: ``(name, default)`` pairs."""
+
+    node: tuple[tuple[str, float], ...] = ()
+    connection: tuple[tuple[str, float], ...] = ()
+
+
+#: The optional column groups. "births" records the generation in which a node came to be.
+COLUMN_GROUPS: dict[str, ColumnGroup] = {"births": ColumnGroup(node=(("birth", 0.0),))}

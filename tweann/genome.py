@@ -1,0 +1,401 @@
+"""A genome as people see it: a read-only copy of one block of the table.
+
+The pool never holds such objects; one is made when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tweann.errors import GenomeError
+from tweann.genes import AGGREGATIONS, MAX_CONNECTIONS, MAX_NODES, Bool, Float, Genes, Int
+from tweann.kernels.ids import DEPTH_ONE, FIRST_OUTPUT, HASH_BITS, HASH_VERSION, hash_pair
+from tweann.kernels.rollout import Scaling
+from tweann.layout import Layout
+from tweann.network import Network, NetworkSlice
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Genome:
+    """Genes of one genome, sorted: nodes by id, connections by (target, source).
+
+    Attributes:
+        n_inputs, n_outputs: sizes of the networks it decodes to.
+        node_id: (n,) int64.
+        activation, aggregation: (n,) names.
+        bias: (n,); 0 for inputs.
+        source, target: (c,) node ids.
+        weight: (c,).
+        enabled: (c,) bool.
+        node_extra, connection_extra: optional columns by name, (n,) and (c,).
+
+    Raises:
+        GenomeError: it breaks a rule; the message says which, and where.
+    """
+
+    n_inputs: int
+    n_outputs: int
+    node_id: Int
+    activation: tuple[str, ...]
+    aggregation: tuple[str, ...]
+    bias: Float
+    source: Int
+    target: Int
+    weight: Float
+    enabled: Bool
+    node_extra: Mapping[str, Float] = field(default_factory=dict)
+    connection_extra: Mapping[str, Float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("node_id", "bias", "source", "target", "weight", "enabled"):
+            column = getattr(self, name)
+            column.setflags(write=False)
+        _check(self)
+
+    @property
+    def n_nodes(self) -> int:
+        """Node genes: inputs, hidden, outputs."""
+        return int(self.node_id.size)
+
+    @property
+    def n_connections(self) -> int:
+        """Connection genes, disabled ones included."""
+        return int(self.source.size)
+
+    @property
+    def n_hidden(self) -> int:
+        """Hidden node genes."""
+        hidden = (self.node_id >> HASH_BITS > 0) & (self.node_id < FIRST_OUTPUT)
+        return int(hidden.sum())
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether some connection gene, enabled or not, is recurrent."""
+        return bool((self.source >= self.target).any())
+
+    @cached_property
+    def genome_id(self) -> str:
+        """BLAKE2b-256, in hexadecimal, of structure and parameters: equal networks have equal ids.
+
+        Names, not codes; -0 counts as 0; an absent column equals its defaults.
+        """
+        digest = hashlib.blake2b(digest_size=32)
+        digest.update(f"tweann genome {HASH_VERSION} {self.n_inputs} {self.n_outputs}\n".encode())
+        for name in ("node_id", "bias", "source", "target", "weight"):
+            digest.update(name.encode() + b"\n")
+            digest.update(_canonical(getattr(self, name)))
+        digest.update(b"enabled\n" + np.packbits(self.enabled).tobytes())
+        digest.update(("\n".join((*self.activation, *self.aggregation)) + "\n").encode())
+        return digest.hexdigest()
+
+    def network(self, layout: Layout | None = None) -> Network:
+        """Return the network that the genome decodes to.
+
+        Args:
+            layout: needed only where the genome uses activations of a plugin.
+
+        Raises:
+            GenomeError: an activation that the layout does not know.
+        """
+        layout = layout or self.layout()
+        return self.as_slice(layout)[0]
+
+    def as_slice(self, layout: Layout, scaling: Scaling | None = None) -> NetworkSlice:
+        """Return a slice of this one genome, as tasks take it."""
+        if scaling is None:
+            n = self.n_outputs
+            scaling = Scaling(np.ones(n), np.zeros(n), np.full(n, -np.inf), np.full(n, np.inf))
+        return NetworkSlice(self.genes(layout), np.zeros(1, np.int64), layout, scaling)
+
+    def layout(self) -> Layout:
+        """Return a layout with just enough room for this genome."""
+        return Layout(
+            self.n_inputs,
+            self.n_outputs,
+            max_nodes=max(self.n_nodes, self.n_inputs + self.n_outputs),
+            max_connections=self.n_connections,
+            recurrent=self.recurrent,
+        )
+
+    def genes(self, layout: Layout) -> Genes:
+        """Return the genome as a table of one block."""
+        n, c = self.n_nodes, self.n_connections
+        genes = empty_genes(1, n, c, layout)
+        write_block(genes, 0, self, layout)
+        return genes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a readable form of JSON values; ids are strings, since JSON numbers lose their tail."""
+        return {
+            "format": FORMAT_VERSION,
+            "hash": HASH_VERSION,
+            "genome_id": self.genome_id,
+            "n_inputs": self.n_inputs,
+            "n_outputs": self.n_outputs,
+            "nodes": list(self._node_dicts()),
+            "connections": list(self._connection_dicts()),
+        }
+
+    def _node_dicts(self) -> Iterator[dict[str, Any]]:
+        for i, node in enumerate(self.node_id.tolist()):
+            depth = node >> HASH_BITS
+            kind = "input" if depth == 0 else "output" if depth == DEPTH_ONE else "hidden"
+            row = {"id": str(node), "kind": kind, "depth": depth / DEPTH_ONE}
+            if kind != "input":
+                row |= {
+                    "activation": self.activation[i],
+                    "aggregation": self.aggregation[i],
+                    "bias": float(self.bias[i]),
+                }
+            yield row | {name: float(column[i]) for name, column in self.node_extra.items()}
+
+    def _connection_dicts(self) -> Iterator[dict[str, Any]]:
+        pairs = zip(self.source.tolist(), self.target.tolist(), strict=True)
+        for i, (source, target) in enumerate(pairs):
+            row = {
+                "source": str(source),
+                "target": str(target),
+                "innovation": str(int(hash_pair(source, target))),
+                "weight": float(self.weight[i]),
+                "enabled": bool(self.enabled[i]),
+                "recurrent": source >= target,
+            }
+            yield row | {name: float(c[i]) for name, c in self.connection_extra.items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Genome:
+        """Return the genome of a dictionary that `to_dict` made.
+
+        Raises:
+            GenomeError: a key is missing, of another type, or breaks a rule of genomes.
+        """
+        try:
+            if data["format"] != FORMAT_VERSION or data["hash"] != HASH_VERSION:
+                raise GenomeError(
+                    f"expected genome format {FORMAT_VERSION} with hash {HASH_VERSION}, "
+                    f"came {data['format']!r} with {data['hash']!r}"
+                )
+            nodes, connections = data["nodes"], data["connections"]
+            node_keys = {"id", "kind", "depth", "activation", "aggregation", "bias"}
+            connection_keys = {"source", "target", "innovation", "weight", "enabled", "recurrent"}
+            node_extra = sorted({k for row in nodes for k in row} - node_keys)
+            connection_extra = sorted({k for row in connections for k in row} - connection_keys)
+            genome = cls(
+                n_inputs=int(data["n_inputs"]),
+                n_outputs=int(data["n_outputs"]),
+                node_id=np.array([int(row["id"]) for row in nodes], dtype=np.int64),
+                activation=tuple(str(row.get("activation", "identity")) for row in nodes),
+                aggregation=tuple(str(row.get("aggregation", "sum")) for row in nodes),
+                bias=np.array([float(row.get("bias", 0.0)) for row in nodes]),
+                source=np.array([int(row["source"]) for row in connections], dtype=np.int64),
+                target=np.array([int(row["target"]) for row in connections], dtype=np.int64),
+                weight=np.array([float(row["weight"]) for row in connections]),
+                enabled=np.array([row["enabled"] is True for row in connections], dtype=np.bool_),
+                node_extra={k: np.array([float(row[k]) for row in nodes]) for k in node_extra},
+                connection_extra={
+                    k: np.array([float(row[k]) for row in connections]) for k in connection_extra
+                },
+            )
+        except GenomeError:
+            raise
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise GenomeError(
+                f"not a genome as Genome.to_dict makes it: {type(error).__name__}: {error}"
+            ) from None
+        if data.get("genome_id", genome.genome_id) != genome.genome_id:
+            raise GenomeError(
+                f"genome_id says {data['genome_id']!r}, the genes give {genome.genome_id!r}: "
+                "the genes were changed; remove the key genome_id if that was on purpose"
+            )
+        return genome
+
+    def __repr__(self) -> str:
+        disabled = self.n_connections - int(self.enabled.sum())
+        off = f" ({disabled} disabled)" if disabled else ""
+        kind = "recurrent" if self.recurrent else "feed-forward"
+        return (
+            f"Genome({self.genome_id[:12]}: {self.n_inputs} inputs, {self.n_hidden} hidden, "
+            f"{self.n_outputs} outputs, {self.n_connections} connections{off}, {kind})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Genome) and self.genome_id == other.genome_id
+
+    def __hash__(self) -> int:
+        return hash(self.genome_id)
+
+
+def _canonical(column: NDArray[Any]) -> bytes:
+    """Return little-endian bytes with -0 as 0."""
+    if column.dtype.kind == "f":
+        return (column + 0.0).astype("<f8").tobytes()
+    return column.astype("<i8").tobytes()
+
+
+def _check(g: Genome) -> None:
+    """Raise `GenomeError` unless every rule of genomes holds."""
+    n, c = g.n_nodes, g.n_connections
+    if n > MAX_NODES or c > MAX_CONNECTIONS:
+        raise GenomeError(f"{n} nodes and {c} connections exceed {MAX_NODES} and {MAX_CONNECTIONS}")
+    lengths = {len(g.activation), len(g.aggregation), g.bias.size, *map(len, g.node_extra.values())}
+    if lengths - {n}:
+        raise GenomeError(f"node columns of different lengths: {sorted(lengths | {n})}")
+    lengths = {g.target.size, g.weight.size, g.enabled.size, *map(len, g.connection_extra.values())}
+    if lengths - {c}:
+        raise GenomeError(f"connection columns of different lengths: {sorted(lengths | {c})}")
+    unknown = set(g.aggregation) - set(AGGREGATIONS)
+    if unknown:
+        raise GenomeError(f"unknown aggregation {sorted(unknown)}: known are {', '.join(AGGREGATIONS)}")
+    for name, values in (
+        ("bias", g.bias),
+        ("weight", g.weight),
+        *g.node_extra.items(),
+        *g.connection_extra.items(),
+    ):
+        if not np.isfinite(values).all():
+            raise GenomeError(f"{name} {int(np.argmin(np.isfinite(values)))} is not a finite number")
+    ids = g.node_id
+    if (ids[1:] <= ids[:-1]).any() or (n > 0 and ids[0] < 0):
+        raise GenomeError("node ids must be non-negative and ascending, each once")
+    wrong = ((ids >> HASH_BITS == 0) & (ids >= g.n_inputs)) | (ids >= FIRST_OUTPUT + g.n_outputs)
+    if wrong.any():
+        raise GenomeError(
+            f"node {int(ids[wrong][0])} is an input or output beyond the "
+            f"{g.n_inputs} inputs and {g.n_outputs} outputs"
+        )
+    source, target = g.source, g.target
+    unsorted = (target[1:] < target[:-1]) | ((target[1:] == target[:-1]) & (source[1:] <= source[:-1]))
+    if unsorted.any():
+        raise GenomeError("connections must be sorted by (target, source), each pair once")
+    for name, ends in (("source", source), ("target", target)):
+        dangling = ~np.isin(ends, ids)
+        if dangling.any():
+            raise GenomeError(f"{name} {int(ends[dangling][0])} is not a node of the genome")
+    if (target >> HASH_BITS == 0).any():
+        raise GenomeError("an input is the target of a connection")
+    if ((source >= FIRST_OUTPUT) & (source < target)).any():
+        raise GenomeError("a forward connection leads from an output to an output")
+
+
+def check_fits(genome: Genome, layout: Layout) -> None:
+    """Raise `GenomeError` unless ``genome`` may live in a pool of ``layout``."""
+    if (genome.n_inputs, genome.n_outputs) != (layout.n_inputs, layout.n_outputs):
+        raise GenomeError(
+            f"the genome has {genome.n_inputs} inputs and {genome.n_outputs} outputs, the task "
+            f"{layout.n_inputs} and {layout.n_outputs}"
+        )
+    if genome.n_nodes > layout.max_nodes or genome.n_connections > layout.max_connections:
+        raise GenomeError(
+            f"the genome's {genome.n_nodes} nodes and {genome.n_connections} connections exceed the caps: "
+            f"genome.max_nodes = {layout.max_nodes}, genome.max_connections = {layout.max_connections}"
+        )
+    if genome.recurrent and not layout.recurrent:
+        raise GenomeError("the genome has recurrent connections: set genome.recurrent = true")
+    unknown = set(genome.activation) - set(layout.activations)
+    if unknown:
+        raise GenomeError(
+            f"unknown activation {', '.join(sorted(unknown))}: known are {', '.join(layout.activations)}"
+        )
+
+
+def empty_genes(blocks: int, nodes: int, connections: int, layout: Layout) -> Genes:
+    """Return a table with room for ``blocks`` genomes of that many genes."""
+    n_node_extra, n_connection_extra = len(layout.node_columns), len(layout.connection_columns)
+    return Genes(
+        n_nodes=np.zeros(blocks, np.int64),
+        n_connections=np.zeros(blocks, np.int64),
+        node_id=np.empty((blocks, nodes), np.int64),
+        activation=np.empty((blocks, nodes), np.uint8),
+        aggregation=np.empty((blocks, nodes), np.uint8),
+        bias=np.empty((blocks, nodes)),
+        node_extra=np.empty((blocks, n_node_extra, nodes)),
+        source=np.empty((blocks, connections), np.int64),
+        target=np.empty((blocks, connections), np.int64),
+        weight=np.empty((blocks, connections)),
+        enabled=np.empty((blocks, connections), np.bool_),
+        connection_extra=np.empty((blocks, n_connection_extra, connections)),
+    )
+
+
+def write_block(genes: Genes, block: int, genome: Genome, layout: Layout) -> None:
+    """Write ``genome`` to a block with room for it; absent optional columns get their defaults."""
+    check_fits(genome, layout)
+    n, c = genome.n_nodes, genome.n_connections
+    genes.n_nodes[block], genes.n_connections[block] = n, c
+    genes.node_id[block, :n] = genome.node_id
+    genes.activation[block, :n] = [layout.activations.index(a) for a in genome.activation]
+    genes.aggregation[block, :n] = [AGGREGATIONS.index(a) for a in genome.aggregation]
+    genes.bias[block, :n] = genome.bias
+    genes.source[block, :c] = genome.source
+    genes.target[block, :c] = genome.target
+    genes.weight[block, :c] = genome.weight
+    genes.enabled[block, :c] = genome.enabled
+    for g, (name, default) in enumerate(layout.node_columns):
+        genes.node_extra[block, g, :n] = genome.node_extra.get(name, default)
+    for g, (name, default) in enumerate(layout.connection_columns):
+        genes.connection_extra[block, g, :c] = genome.connection_extra.get(name, default)
+
+
+def read_block(genes: Genes, block: int, layout: Layout) -> Genome:
+    """Return a copy of the genome in a block."""
+    n, c = int(genes.n_nodes[block]), int(genes.n_connections[block])
+    return Genome(
+        n_inputs=layout.n_inputs,
+        n_outputs=layout.n_outputs,
+        node_id=genes.node_id[block, :n].copy(),
+        activation=tuple(layout.activations[code] for code in genes.activation[block, :n]),
+        aggregation=tuple(AGGREGATIONS[code] for code in genes.aggregation[block, :n]),
+        bias=genes.bias[block, :n].copy(),
+        source=genes.source[block, :c].copy(),
+        target=genes.target[block, :c].copy(),
+        weight=genes.weight[block, :c].copy(),
+        enabled=genes.enabled[block, :c].copy(),
+        node_extra={
+            name: genes.node_extra[block, g, :n].copy()
+            for g, (name, _) in enumerate(layout.node_columns)
+        },
+        connection_extra={
+            name: genes.connection_extra[block, g, :c].copy()
+            for g, (name, _) in enumerate(layout.connection_columns)
+        },
+    )
+
+
+def seed_network(
+    layout: Layout,
+    connected_inputs: Int,
+    activation: str,
+    aggregation: str = "sum",
+) -> Genome:
+    """Return the genome that fresh ones are copies of: inputs, outputs, and connections between them.
+
+    Args:
+        layout: sizes.
+        connected_inputs: (n,) which inputs are connected to every output; all exist as nodes.
+        activation: of the outputs.
+        aggregation: of the outputs.
+    """
+    inputs, outputs = np.arange(layout.n_inputs), FIRST_OUTPUT + np.arange(layout.n_outputs)
+    c = connected_inputs.size * layout.n_outputs
+    nodes = layout.n_inputs + layout.n_outputs
+    return Genome(
+        n_inputs=layout.n_inputs,
+        n_outputs=layout.n_outputs,
+        node_id=np.concatenate((inputs, outputs)),
+        activation=("identity",) * layout.n_inputs + (activation,) * layout.n_outputs,
+        aggregation=("sum",) * layout.n_inputs + (aggregation,) * layout.n_outputs,
+        bias=np.zeros(nodes),
+        source=np.tile(np.sort(connected_inputs), layout.n_outputs).astype(np.int64),
+        target=np.repeat(outputs, connected_inputs.size).astype(np.int64),
+        weight=np.zeros(c),
+        enabled=np.ones(c, np.bool_),
+    )

@@ -1,0 +1,260 @@
+"""The waist of tweann: what a plugin knows of the core, and the core of a plugin.
+
+A strategy says *who*: it sees columns and returns index arrays. A back-end says who runs which slice. A
+storage keeps events. An exchange swaps genomes with elsewhere. Everything else is the core's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import DTypeLike
+
+from tweann.errors import PluginError
+from tweann.genes import Float, Int, Operator, UInt8
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from tweann.config import SpeciesSettings
+    from tweann.genome import Genome
+    from tweann.pool import BroodView, PoolView
+    from tweann.tasks.base import Evaluations, TaskInfo
+
+#: What a plugin remembers between calls: plain arrays, numbers, strings and booleans by name.
+State = Mapping[str, "Float | Int | float | int | str | bool"]
+
+
+@dataclass(frozen=True, slots=True)
+class BreedingPlan:
+    """Who breeds with whom, and how: one entry a child.
+
+    Attributes:
+        operator: (n,) uint8, values of `Operator`.
+        parent_a: (n,) rows of the pool, dominant in crossover; -1 with ``FRESH``.
+        parent_b: (n,) rows of the pool; -1 where there is none.
+        strength: (n,) >= 0, scales the power of weight mutation; absent: 1.
+        values: (n, d) weights, then biases, in gene order, for ``SET_VALUES``; absent otherwise.
+    """
+
+    operator: UInt8
+    parent_a: Int
+    parent_b: Int
+    strength: Float | None = None
+    values: Float | None = None
+
+    def __len__(self) -> int:
+        return int(self.operator.size)
+
+    @classmethod
+    def fresh(cls, n: int) -> BreedingPlan:
+        """Return a plan for ``n`` children from the seed network."""
+        nobody = np.full(n, -1, np.int64)
+        return cls(np.full(n, Operator.FRESH, np.uint8), nobody, nobody)
+
+    def check(self, n_rows: int, strategy: str) -> None:
+        """Raise `PluginError` unless the plan can be bred from a pool of ``n_rows`` rows."""
+        n = len(self)
+        for name in ("operator", "parent_a", "parent_b"):
+            column = getattr(self, name)
+            if column.shape != (n,) or column.dtype.kind not in "iu":
+                raise PluginError(
+                    f"strategy {strategy}: plan.{name} must be {n} integers, "
+                    f"came as {column.dtype} of shape {column.shape}"
+                )
+        if n == 0:
+            return
+        if int(self.operator.max()) > max(Operator):
+            raise PluginError(f"strategy {strategy}: unknown operator {int(self.operator.max())}")
+        needs_a = self.operator != Operator.FRESH
+        needs_b = (self.operator == Operator.CROSSOVER) | (
+            self.operator == Operator.CROSSOVER_MUTATE
+        )
+        for name, column, needed in (
+            ("parent_a", self.parent_a, needs_a),
+            ("parent_b", self.parent_b, needs_b),
+        ):
+            wrong = needed & ((column < 0) | (column >= n_rows))
+            if wrong.any():
+                child = int(np.flatnonzero(wrong)[0])
+                raise PluginError(
+                    f"strategy {strategy}: {name} of child {child} is {int(column[child])}, "
+                    f"expected a row of the pool, 0 to {n_rows - 1}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Survivors:
+    """Who stays, in the order that the strategy wants: they become rows 0 … n-1 of the pool.
+
+    Attributes:
+        index: (n,) each at most once: rows of the pool, then, counted on from there, of the brood.
+        role: (n,) uint8, bits of `Role`; absent: all are members.
+        columns: new values for the strategy's own columns and for ``species``, (n,) each, in this order.
+    """
+
+    index: Int
+    role: UInt8 | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyContext:
+    """What a strategy is told when it is made.
+
+    Attributes:
+        task: sizes, names, and what the task calls solved.
+        species: section [species] of the configuration.
+    """
+
+    task: TaskInfo
+    species: SpeciesSettings
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """Decides who breeds and who stays. Deterministic in what it is given, and free of I/O."""
+
+    Settings: ClassVar[type[BaseModel]]  #: the section [strategy]; has at least ``population``
+    columns: ClassVar[Mapping[str, DTypeLike]]  #: columns of its own, carried along with each row
+
+    def __init__(self, settings: Any, context: StrategyContext) -> None: ...
+
+    def ask(self, pool: PoolView, n: int, rng: Generator) -> BreedingPlan:
+        """Return a plan for at most ``n`` children; the first call sees an empty pool."""
+        ...
+
+    def tell(self, pool: PoolView, brood: BroodView) -> Survivors:
+        """Take the evaluated children of an `ask` and say who stays."""
+        ...
+
+    def emigrants(self, pool: PoolView, n: int, rng: Generator) -> Int:
+        """Return up to ``n`` rows of the pool worth sending elsewhere."""
+        ...
+
+    def state(self) -> State:
+        """Return all that it remembers."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go on from what `state` gave."""
+        ...
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return figures for the generation's record: number of species, coverage and the like."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The evaluation of one slice of a brood.
+
+    Attributes:
+        start, stop: the slice, rows of the brood.
+        evaluate: decodes and evaluates the slice; runs on any thread, and raises only for a bug.
+    """
+
+    start: int
+    stop: int
+    evaluate: Callable[[], Evaluations]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedJob:
+    """A job and what came of it: evaluations, or the exception that escaped."""
+
+    job: Job
+    evaluations: Evaluations | None
+    error: BaseException | None = None
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Runs jobs, in any order; results do not depend on which back-end it is."""
+
+    Settings: ClassVar[type[BaseModel]]
+    capacity: int  #: how many jobs can run at once
+
+    def __init__(self, settings: Any, workers: int) -> None: ...
+
+    def submit(self, job: Job) -> None:
+        """Queue a job."""
+        ...
+
+    def collect(self, timeout: float | None = None) -> list[FinishedJob]:
+        """Return finished jobs, waiting up to ``timeout`` seconds (None: for ever) for the first.
+
+        With nothing under way it returns an empty list at once.
+        """
+        ...
+
+    def cancel(self, job: Job) -> None:
+        """Drop a job that has not begun; one that has is left to end and is not returned."""
+        ...
+
+    def close(self) -> None:
+        """End all workers. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened in a run, as a storage keeps it.
+
+    Attributes:
+        sequence: 0, 1, 2, …: gapless within a run.
+        kind: "run_started", "generation", "champion", "individual", "run_finished", or a plugin's own.
+        generation: when.
+        data: JSON values; for the built-in kinds the keys are those of `tweann.records`.
+        genome: the genome's codec bytes, where the event has one.
+    """
+
+    sequence: int
+    kind: str
+    generation: int
+    data: Mapping[str, Any]
+    genome: bytes | None = None
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Keeps the events of runs: append-only, keyed by (run, sequence), safe after a kill at any instant."""
+
+    Settings: ClassVar[type[BaseModel]]
+
+    def __init__(self, settings: Any, run: str) -> None: ...
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Add events in order; may keep them back for a second before they are durable."""
+        ...
+
+    def events(self, kind: str | None = None) -> Iterator[Event]:
+        """Give this run's events in order, all or of one kind."""
+        ...
+
+    def flush(self) -> None:
+        """Make everything appended durable."""
+        ...
+
+    def close(self) -> None:
+        """Flush and let go. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Exchange(Protocol):
+    """Swaps genomes with elsewhere; called before each ask, never blocks."""
+
+    n_emigrants: int  #: how many it would take this time
+
+    def swap(self, emigrants: Sequence[Genome]) -> Sequence[Genome]:
+        """Hand over emigrants; return what has come in: genomes that fit the run's layout."""
+        ...
+
+    def close(self) -> None:
+        """Let go. Idempotent."""
+        ...

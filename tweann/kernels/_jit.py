@@ -1,0 +1,84 @@
+"""The compiler and its flags: the only module that imports numba.
+
+``error_model="numpy"``: the default puts a branch on every division and blocks SIMD. ``nogil``: slices
+of a population run on all threads. ``cache``: a kernel is compiled once for all processes to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+
+
+def _drop_stale_cache() -> None:
+    """Delete cached kernels that are older than the newest source file of this folder.
+
+    numba compares a kernel with its own file only, so an edit in one that it calls would go unnoticed.
+    """
+    folder = Path(__file__).parent
+    newest = max(source.stat().st_mtime for source in folder.glob("*.py"))
+    for index in folder.glob("__pycache__/*.nbi"):
+        if index.stat().st_mtime < newest:
+            index.unlink(missing_ok=True)
+
+
+_drop_stale_cache()
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """Compile ``function`` on first use, without the GIL, cached on disk."""
+    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def fused_kernel(function: F) -> F:
+    """Like `kernel`, with multiply-adds contracted where the processor has them.
+
+    Makes the forward pass 1.6 to 1.9 times as fast. Results then repeat on one kind of processor,
+    not across kinds. No other fast-math flag: they break the handling of NaN.
+    """
+    decorate = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+    return cast(F, decorate(function))
+
+
+_ARRAY = types.float64[::1]
+RESET = types.void(_ARRAY, _ARRAY, types.uint64)
+OBSERVE = types.void(_ARRAY, _ARRAY, _ARRAY)
+STEP = types.Tuple((types.float64, types.boolean))(_ARRAY, _ARRAY, _ARRAY)
+SCORE = types.void(_ARRAY, _ARRAY, _ARRAY)
+ACTIVATION = types.float64(types.float64)
+VECTOR = types.void(_ARRAY, _ARRAY, types.uint64, _ARRAY)
+
+
+def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a user's function to a pointer of one fixed signature.
+
+    Kernels call it through the pointer, so they are compiled once for all tasks, and the function
+    itself once for all processes. (A jitted function passed as an argument would compile the whole
+    kernel again in every process.)
+    """
+    return cast(
+        "Callable[[Callable[..., Any]], Any]",
+        numba.cfunc(signature, cache=True, nopython=True, error_model="numpy"),
+    )
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_pointer(_context: Any, address: Any, s: Any) -> Any:
+    """Call the compiled ``float64(float64)`` function at ``address`` (uint64)."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        double = context.get_value_type(types.float64)
+        function = ir.FunctionType(double, [double])
+        pointer = builder.inttoptr(arguments[0], function.as_pointer())
+        return builder.call(pointer, [arguments[1]])
+
+    return types.float64(types.uint64, types.float64), generate

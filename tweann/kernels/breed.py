@@ -1,0 +1,122 @@
+"""Breeding: a slice of a breeding plan, child by child, each from its own random stream."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tweann.genes import Float, Genes, Int, Operator, UInt8
+from tweann.kernels._jit import kernel
+from tweann.kernels.crossover import crossover
+from tweann.kernels.edit import copy_genome
+from tweann.kernels.ids import is_input
+from tweann.kernels.mutation import MutationParameters, mutate, mutate_weights, randomise
+from tweann.kernels.random import CROSSOVER, FRESH, MUTATE, UInt64Array, make_key
+
+_FRESH = int(Operator.FRESH)
+_MUTATE = int(Operator.MUTATE)
+_CROSSOVER = int(Operator.CROSSOVER)
+_CROSSOVER_MUTATE = int(Operator.CROSSOVER_MUTATE)
+_SET_VALUES = int(Operator.SET_VALUES)
+
+
+class Litter(NamedTuple):
+    """A breeding plan in terms of blocks: (n,) each."""
+
+    operator: UInt8
+    parent_a: Int
+    parent_b: Int
+    child: Int  #: the blocks to write
+    birth: Int  #: birth numbers
+    strength: Float
+    values: Float  #: (n, d), or (0, 0)
+
+
+class BreedingParameters(NamedTuple):
+    """What all children of a run have in common."""
+
+    seed: np.uint64
+    stream: np.uint64  #: the island's
+    template: int  #: block of the seed network
+    keep_rate: float  #: share of the seed network's connections that a fresh genome has
+    warm: bool  #: the seed network's values are a start of their own, not to be drawn anew
+    disable_rate: float  #: of crossover
+    mutation: MutationParameters
+
+
+@kernel
+def set_values(genes: Genes, block: int, values: Float, bound: float) -> None:
+    """Set weights, then biases of hidden and output nodes, in gene order, clipped to the bound.
+
+    Args:
+        genes, block: the genome.
+        values: (>= n_connections + n_hidden + n_outputs,).
+        bound: > 0.
+    """
+    at = 0
+    for i in range(genes.n_connections[block]):
+        genes.weight[block, i] = min(max(values[at], -bound), bound)
+        at += 1
+    for i in range(genes.n_nodes[block]):
+        if not is_input(genes.node_id[block, i]):
+            genes.bias[block, i] = min(max(values[at], -bound), bound)
+            at += 1
+
+
+@kernel
+def get_values(genes: Genes, block: int, out: Float) -> int:
+    """Write weights, then biases of hidden and output nodes, in gene order; return how many."""
+    at = 0
+    for i in range(genes.n_connections[block]):
+        out[at] = genes.weight[block, i]
+        at += 1
+    for i in range(genes.n_nodes[block]):
+        if not is_input(genes.node_id[block, i]):
+            out[at] = genes.bias[block, i]
+            at += 1
+    return at
+
+
+@kernel
+def breed(
+    genes: Genes,
+    litter: Litter,
+    start: int,
+    stop: int,
+    p: BreedingParameters,
+    marks: NDArray[np.bool_],
+    counts: Int,
+) -> None:
+    """Breed children ``start`` to ``stop``. Slices may run at the same time: no two share a block.
+
+    Args:
+        genes: the table; child blocks must have room for what mutation can add.
+        litter: who with whom.
+        start, stop: which children.
+        p: parameters.
+        marks: (>= N,) room to work in, one a thread.
+        counts: (n_operators, 2), one a thread: mutations applied, without a legal place.
+    """
+    rng: UInt64Array = np.empty(1, np.uint64)
+    for i in range(start, stop):
+        operator, child = litter.operator[i], litter.child[i]
+        number = np.uint64(litter.birth[i])
+        if operator == _FRESH:
+            copy_genome(genes, p.template, child)
+            rng[0] = make_key(p.seed, p.stream, number, FRESH)
+            if not p.warm:
+                randomise(genes, child, p.keep_rate, p.mutation, rng)
+            elif litter.birth[i] > 0:
+                mutate_weights(genes, child, litter.strength[i], p.mutation, rng)
+        elif operator == _CROSSOVER or operator == _CROSSOVER_MUTATE:  # noqa: PLR1714 - no tuples in kernels
+            rng[0] = make_key(p.seed, p.stream, number, CROSSOVER)
+            crossover(genes, litter.parent_a[i], litter.parent_b[i], child, p.disable_rate, rng)
+        else:
+            copy_genome(genes, litter.parent_a[i], child)
+        if operator == _MUTATE or operator == _CROSSOVER_MUTATE:  # noqa: PLR1714
+            rng[0] = make_key(p.seed, p.stream, number, MUTATE)
+            mutate(genes, child, litter.strength[i], p.mutation, rng, marks, counts)
+        elif operator == _SET_VALUES:
+            set_values(genes, child, litter.values[i], p.mutation.bound)

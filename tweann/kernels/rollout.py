@@ -1,0 +1,171 @@
+"""Rollouts: networks in compiled simulations, called through function pointers.
+
+The kernel is compiled once for all tasks, a user's own included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tweann.genes import Flag, Float, Genes, Int
+from tweann.kernels._jit import fused_kernel
+from tweann.kernels.breed import get_values
+from tweann.kernels.decode import NetworkBatch
+from tweann.kernels.random import UInt64Array
+from tweann.kernels.tick import TickState, reset, tick
+
+_INVALID, _NON_FINITE = int(Flag.INVALID), int(Flag.NON_FINITE)
+
+
+class Scaling(NamedTuple):
+    """How a network's outputs become what a task takes: clip(scale·out + offset, low, high), (n_outputs,) each."""
+
+    scale: Float
+    offset: Float
+    low: Float
+    high: Float
+
+
+class RolloutParameters(NamedTuple):
+    """What all rollouts of a task have in common."""
+
+    params: Float  #: (p,) the task's constants
+    keys: UInt64Array  #: (episodes,) one random key an episode
+    max_steps: int  #: at which an episode ends if it has not by itself
+    ticks: int  #: of the network for one observation
+    scaling: Scaling
+    custom: NDArray[np.uint64]  #: addresses of plugins' activations
+
+
+class RolloutScratch(NamedTuple):
+    """Room for one rollout."""
+
+    network: TickState
+    task: Float  #: (s,) the task's state
+    action: Float  #: (n_outputs,)
+    score: Float  #: (2 + d + m,) fitness, solved, descriptor, objectives
+
+
+class RolloutResults(NamedTuple):
+    """What rollouts find: n entries each, means over the episodes."""
+
+    fitness: Float
+    solved: NDArray[np.bool_]  #: in every episode
+    steps: Int  #: of all episodes
+    flags: Int
+    descriptor: Float  #: (n, d)
+    objectives: Float  #: (n, m)
+
+
+@fused_kernel
+def scale_outputs(outputs: Float, scaling: Scaling, out: Float) -> None:
+    """Write the action that ``outputs`` mean, (n_outputs,)."""
+    for j in range(out.size):
+        a = outputs[j] * scaling.scale[j] + scaling.offset[j]
+        out[j] = min(max(a, scaling.low[j]), scaling.high[j])
+
+
+@fused_kernel
+def rollout(
+    net: NetworkBatch,
+    task_reset: Callable[..., Any],
+    task_observe: Callable[..., Any],
+    task_step: Callable[..., Any],
+    task_score: Callable[..., Any],
+    p: RolloutParameters,
+    scratch: RolloutScratch,
+    out: RolloutResults,
+) -> None:
+    """Run every network of a batch through all episodes of a task.
+
+    An episode: reset the network and the task; then observe, tick, step until the task is done or ``max_steps``
+    is reached; then score. The score array comes to the task with the sum of rewards in [0] and zeros
+    behind it: [0] fitness, [1] not 0 if solved, then descriptor, then objectives.
+
+    Args:
+        net: (n,) networks.
+        task_reset, task_observe, task_step, task_score: the task, compiled to the signatures of `_jit`.
+        p: parameters.
+        scratch: room, sized for the largest network.
+        out: (n,) written.
+    """
+    observation = scratch.network.values[: net.n_inputs]
+    d = out.descriptor.shape[1]
+    episodes = p.keys.size
+    for k in range(net.kind.size):
+        first_output = net.n_inputs + net.node_start[k + 1] - net.node_start[k] - net.n_outputs
+        outputs = scratch.network.values[first_output : first_output + net.n_outputs]
+        fitness, steps, flags, solved = 0.0, 0, 0, True
+        out.descriptor[k] = 0.0
+        out.objectives[k] = 0.0
+        for episode in range(episodes):
+            reset(net, k, scratch.network)
+            scratch.task[:] = 0.0  # so that nothing leaks from one genome's episode into the next
+            task_reset(scratch.task, p.params, p.keys[episode])
+            total = 0.0
+            for _ in range(p.max_steps):
+                task_observe(scratch.task, p.params, observation)
+                for _ in range(p.ticks):
+                    if tick(net, k, scratch.network, p.custom):
+                        flags |= _NON_FINITE
+                scale_outputs(outputs, p.scaling, scratch.action)
+                reward, done = task_step(scratch.task, p.params, scratch.action)
+                total += reward
+                steps += 1
+                if done:
+                    break
+            scratch.score[:] = 0.0
+            scratch.score[0] = total
+            task_score(scratch.task, p.params, scratch.score)
+            fitness += scratch.score[0]
+            solved = solved and scratch.score[1] != 0.0
+            for i in range(d):
+                out.descriptor[k, i] += scratch.score[2 + i] / episodes
+            for i in range(out.objectives.shape[1]):
+                out.objectives[k, i] += scratch.score[2 + d + i] / episodes
+        fitness /= episodes
+        if not np.isfinite(fitness):
+            fitness, solved = np.nan, False
+            flags |= _INVALID
+        out.fitness[k], out.steps[k], out.flags[k], out.solved[k] = fitness, steps, flags, solved
+
+
+@fused_kernel
+def evaluate_vectors(
+    genes: Genes,
+    blocks: Int,
+    function: Callable[..., Any],
+    params: Float,
+    key: np.uint64,
+    values: Float,
+    score: Float,
+    out: RolloutResults,
+) -> None:
+    """Evaluate genomes as vectors of weights and biases, in gene order.
+
+    Args:
+        genes, blocks: the genomes.
+        function: ``(values, params, key, score)``, compiled to the signature ``VECTOR`` of `_jit`; ``score`` as in
+            `rollout`.
+        params: (p,) the task's constants.
+        key: where the task's randomness comes from.
+        values: room for the largest vector.
+        score: (2 + d + m,) room.
+        out: (n,) written.
+    """
+    d = out.descriptor.shape[1]
+    for k in range(blocks.size):
+        n = get_values(genes, blocks[k], values)
+        score[:] = 0.0
+        function(values[:n], params, key, score)
+        valid = np.isfinite(score[0])
+        out.fitness[k] = score[0] if valid else np.nan
+        out.solved[k] = valid and score[1] != 0.0
+        out.flags[k] = 0 if valid else _INVALID
+        out.steps[k] = 1
+        out.descriptor[k] = score[2 : 2 + d]
+        out.objectives[k] = score[2 + d :]

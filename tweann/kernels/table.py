@@ -1,0 +1,174 @@
+"""Networks over a table of rows, evaluated side by side in lanes."""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tweann.genes import Flag, Float, Int
+from tweann.kernels._jit import fused_kernel
+from tweann.kernels.decode import RECURRENT, REMEMBERS, NetworkBatch
+from tweann.kernels.rollout import Scaling
+from tweann.kernels.tick import LaneState, reset_lanes, tick_lanes
+
+_NON_FINITE = int(Flag.NON_FINITE)
+
+
+class Loss(IntEnum):
+    """What a row costs; the fitness is made of the sum over rows, see `evaluate_table`."""
+
+    PAPER = 0  #: Σ |error|; fitness (n_rows − loss)²: the NEAT paper's XOR
+    SQUARED = 1  #: Σ error²; fitness n_rows − loss: neat-python's XOR
+    CROSS_ENTROPY = 2  #: −ln softmax of the right class, (n_outputs == 1: of σ(out)); fitness −mean
+    MEAN_SQUARED_ERROR = 3  #: mean of error² over outputs; fitness −mean
+
+
+_PAPER, _SQUARED = int(Loss.PAPER), int(Loss.SQUARED)
+_CROSS_ENTROPY, _MSE = int(Loss.CROSS_ENTROPY), int(Loss.MEAN_SQUARED_ERROR)
+_MIDDLE: Final = 0.5
+
+
+class Table(NamedTuple):
+    """Rows in blocks of lanes, so that a block's inputs lie together; the last block is filled up with zeros."""
+
+    inputs: Float  #: (blocks, n_inputs, lanes)
+    targets: Float  #: (blocks, n_outputs, lanes)
+    n_rows: int
+
+
+class TableParameters(NamedTuple):
+    """How a table is evaluated."""
+
+    loss: int  #: of `Loss`
+    ticks: int
+    scaling: Scaling
+    custom: NDArray[np.uint64]
+
+
+class TableResults(NamedTuple):
+    """What a table says of networks: (n,) each."""
+
+    fitness: Float
+    n_right: Int  #: rows right: all outputs on the target's side of 0.5; the class of the largest output
+    flags: Int
+
+
+@fused_kernel
+def row_loss(loss: int, outputs: Float, targets: Float, lane: int) -> tuple[float, bool]:
+    """Return what a row costs and whether it is right.
+
+    Args:
+        loss: of `Loss`.
+        outputs: (n_outputs, lanes), scaled.
+        targets: (n_outputs, lanes); for cross-entropy 1 for the right class, else 0.
+        lane: which row.
+    """
+    n = outputs.shape[0]
+    total = 0.0
+    right = True
+    if loss == _CROSS_ENTROPY:
+        if n == 1:
+            z = outputs[0, lane] if targets[0, lane] > _MIDDLE else -outputs[0, lane]
+            return (math.log1p(math.exp(-z)) if z > 0.0 else math.log1p(math.exp(z)) - z), z > 0.0
+        best, wanted, top = 0, 0, outputs[0, lane]
+        for j in range(1, n):
+            if outputs[j, lane] > top:
+                best, top = j, outputs[j, lane]
+            if targets[j, lane] > _MIDDLE:
+                wanted = j
+        for j in range(n):
+            total += math.exp(outputs[j, lane] - top)
+        return math.log(total) + top - outputs[wanted, lane], best == wanted
+    for j in range(n):
+        error = targets[j, lane] - outputs[j, lane]
+        total += abs(error) if loss == _PAPER else error * error
+        right = right and (outputs[j, lane] > _MIDDLE) == (targets[j, lane] > _MIDDLE)
+    return (total / n if loss == _MSE else total), right
+
+
+@fused_kernel
+def evaluate_table(
+    net: NetworkBatch,
+    table: Table,
+    p: TableParameters,
+    state: LaneState,
+    outputs: Float,
+    out: TableResults,
+) -> None:
+    """Evaluate every network of a batch on every row; each row begins at the beginning of time.
+
+    Args:
+        net: (n,) networks.
+        table: rows.
+        p: parameters.
+        state: room for the lanes.
+        outputs: (n_outputs, lanes) room.
+        out: (n,) written.
+    """
+    lanes = state.sums.size
+    for k in range(net.kind.size):
+        first_output = net.n_inputs + net.node_start[k + 1] - net.node_start[k] - net.n_outputs
+        remembers = net.kind[k] & (RECURRENT | REMEMBERS)
+        loss, n_right, flags = 0.0, 0, 0
+        for block in range(table.inputs.shape[0]):
+            if remembers or p.ticks > 1:
+                reset_lanes(net, k, state)
+            for i in range(net.n_inputs):
+                for lane in range(lanes):
+                    state.values[i, lane] = table.inputs[block, i, lane]
+            for _ in range(p.ticks):
+                if tick_lanes(net, k, state, p.custom):
+                    flags |= _NON_FINITE
+            for j in range(net.n_outputs):
+                scale, offset = p.scaling.scale[j], p.scaling.offset[j]
+                low, high = p.scaling.low[j], p.scaling.high[j]
+                for lane in range(lanes):
+                    a = state.values[first_output + j, lane] * scale + offset
+                    outputs[j, lane] = min(max(a, low), high)
+            for lane in range(min(lanes, table.n_rows - block * lanes)):
+                cost, right = row_loss(p.loss, outputs, table.targets[block], lane)
+                loss += cost
+                n_right += right
+        if p.loss == _PAPER:
+            fitness = (table.n_rows - loss) * (table.n_rows - loss)
+        elif p.loss == _SQUARED:
+            fitness = table.n_rows - loss
+        else:
+            fitness = -loss / table.n_rows
+        out.fitness[k], out.n_right[k], out.flags[k] = fitness, n_right, flags
+
+
+@fused_kernel
+def predict_table(
+    net: NetworkBatch, table: Table, p: TableParameters, state: LaneState, out: Float
+) -> None:
+    """Write the scaled outputs of the batch's first network on every row to ``out``, (n_rows, n_outputs)."""
+    lanes = state.sums.size
+    first_output = net.n_inputs + net.node_start[1] - net.node_start[0] - net.n_outputs
+    for block in range(table.inputs.shape[0]):
+        reset_lanes(net, 0, state)
+        state.values[: net.n_inputs] = table.inputs[block]
+        for _ in range(p.ticks):
+            tick_lanes(net, 0, state, p.custom)
+        for lane in range(min(lanes, table.n_rows - block * lanes)):
+            for j in range(net.n_outputs):
+                a = state.values[first_output + j, lane] * p.scaling.scale[j] + p.scaling.offset[j]
+                out[block * lanes + lane, j] = min(
+                    max(a, p.scaling.low[j]), p.scaling.high[j]
+                )
+
+
+def pack_rows(inputs: Float, targets: Float, lanes: int) -> Table:
+    """Return a table of (n_rows, n_inputs) inputs and (n_rows, n_outputs) targets, in blocks of ``lanes`` rows."""
+
+    def blocks(rows: Float) -> Float:
+        n = -(-rows.shape[0] // lanes)
+        padded = np.zeros((n * lanes, rows.shape[1]))
+        padded[: rows.shape[0]] = rows
+        return np.ascontiguousarray(padded.reshape(n, lanes, -1).transpose(0, 2, 1))
+
+    return Table(blocks(inputs), blocks(targets), inputs.shape[0])

@@ -1,0 +1,414 @@
+"""The population as a table.
+
+Genes live in blocks of equal room that do not move while they live; a free list hands them out. *Rows* are the
+individuals: each holds a block number and what is known of the genome. An individual is addressed by ``index``
+(its row, valid until the next `GenomePool.keep`) or by ``id`` (its birth number, for ever). Children stay
+in a `Brood` until they are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tweann.errors import GenomeError, PluginError
+from tweann.genes import Float, Genes, Int, Operator, Origin, Role, UInt8
+from tweann.genome import Genome, empty_genes, read_block, write_block
+from tweann.kernels.breed import BreedingParameters, Litter, breed
+from tweann.kernels.distance import DistanceCoefficients, distances
+from tweann.kernels.mutation import MutationOperator
+from tweann.layout import Layout
+from tweann.workers import Workers
+
+#: The columns that every row has: type and the value before anything is known.
+ROW_COLUMNS: dict[str, tuple[DTypeLike, Any]] = {
+    "block": (np.int64, -1),
+    "id": (np.int64, -1),  # birth number
+    "role": (np.uint8, int(Role.MEMBER)),
+    "species": (np.int64, -1),
+    "generation": (np.int64, 0),  # of birth
+    "operator": (np.uint8, 0),
+    "parent_a": (np.int64, -1),  # birth numbers
+    "parent_b": (np.int64, -1),
+    "origin": (np.uint8, int(Origin.BRED)),
+    "fitness": (np.float64, np.nan),
+    "validation": (np.float64, np.nan),
+    "solved": (np.bool_, False),
+    "steps": (np.int64, 0),
+    "flags": (np.int64, 0),
+    "n_evaluations": (np.int64, 0),
+}
+
+#: Structural growth of one mutation: a split adds one node and two connections, a new connection one.
+_NEW_NODES, _NEW_CONNECTIONS = 1, 3
+_GROWTH = 1.5
+
+Rows = dict[str, NDArray[Any]]
+
+
+class RowsView:
+    """What a strategy sees of rows: read-only columns, as attributes or by name, and distances.
+
+    Attributes:
+        fitness, species, id, role, generation, …: (n,) the columns of `ROW_COLUMNS`.
+        descriptor: (n, d). objectives: (n, m).
+        n_nodes, n_connections: (n,) sizes of the genomes.
+    """
+
+    def __init__(self, pool: GenomePool, rows: Rows) -> None:
+        self._pool, self._rows = pool, rows
+
+    def __len__(self) -> int:
+        return int(self._rows["block"].size)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        try:
+            column = self._rows[name].view()
+        except KeyError:
+            raise PluginError(
+                f"no column {name!r}; there are {', '.join(sorted(self._rows))}"
+            ) from None
+        column.setflags(write=False)
+        return column
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        if name.startswith("_") or name not in self._rows:
+            raise AttributeError(name)
+        return self[name]
+
+    @property
+    def blocks(self) -> Int:
+        """(n,) where the genes are; for the core's own helpers."""
+        return self["block"]
+
+    @property
+    def pool(self) -> GenomePool:
+        """The pool behind the view; for the core's own helpers."""
+        return self._pool
+
+    @property
+    def n_nodes(self) -> Int:
+        """(n,) node genes of each genome."""
+        return self._pool.genes.n_nodes[self._rows["block"]]
+
+    @property
+    def n_connections(self) -> Int:
+        """(n,) connection genes of each genome."""
+        return self._pool.genes.n_connections[self._rows["block"]]
+
+    @property
+    def members(self) -> Int:
+        """Indices of the rows that are members of the population."""
+        return np.flatnonzero(self._rows["role"] & int(Role.MEMBER))
+
+    def distances(
+        self, rows: Int, other: RowsView, other_rows: Int, c: DistanceCoefficients
+    ) -> Float:
+        """Return the compatibility distance of each pair, (n_rows, n_other_rows)."""
+        out = np.empty((len(rows), len(other_rows)))
+        distances(
+            self._pool.genes, self._rows["block"][rows], other.blocks[other_rows], c, out
+        )
+        return out
+
+    def genome(self, index: int) -> Genome:
+        """Return a copy of one genome."""
+        return read_block(self._pool.genes, int(self._rows["block"][index]), self._pool.layout)
+
+
+class PoolView(RowsView):
+    """The pool's rows."""
+
+
+class BroodView(RowsView):
+    """The rows of an evaluated brood."""
+
+
+class Brood:
+    """Children between breeding and being told.
+
+    Attributes:
+        rows: their columns; evaluations are written here.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return int(self.rows["block"].size)
+
+
+class GenomePool:
+    """All live genomes of a run.
+
+    Args:
+        layout: the shape of genomes.
+        columns: a strategy's own columns, name and type; they begin as 0.
+        n_descriptor, n_objectives: widths of these columns.
+        workers: threads for breeding.
+
+    Attributes:
+        genes: the table of genes, by block.
+        rows: columns of the individuals; rows 0 … n-1 as the strategy ordered them.
+        mutations: (n_operators, 2) mutations so far: applied, found no legal place.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        columns: Mapping[str, DTypeLike] | None = None,
+        n_descriptor: int = 0,
+        n_objectives: int = 0,
+        workers: Workers | None = None,
+    ) -> None:
+        clash = set(columns or {}) & ({*ROW_COLUMNS, "descriptor", "objectives"})
+        if clash:
+            raise PluginError(f"the strategy's columns {sorted(clash)} are the core's: rename them")
+        self.layout = layout
+        self.workers = workers or Workers(1)
+        self._own: dict[str, DTypeLike] = dict(columns or {})
+        self._widths = {"descriptor": n_descriptor, "objectives": n_objectives}
+        nodes = min(layout.n_inputs + layout.n_outputs + 8, layout.max_nodes)
+        connections = min(layout.n_inputs * layout.n_outputs + 24, layout.max_connections)
+        self.genes: Genes = empty_genes(0, nodes, connections, layout)
+        self._free: Int = np.zeros(0, np.int64)
+        self.rows: Rows = self.make_rows(0)
+        self.mutations = np.zeros((len(MutationOperator), 2), np.int64)
+
+    def __len__(self) -> int:
+        return int(self.rows["block"].size)
+
+    def make_rows(self, n: int) -> Rows:
+        """Return ``n`` rows of nothing known."""
+        rows = {name: np.full(n, value, dtype) for name, (dtype, value) in ROW_COLUMNS.items()}
+        rows |= {name: np.zeros((n, width)) for name, width in self._widths.items()}
+        return rows | {name: np.zeros(n, dtype) for name, dtype in self._own.items()}
+
+    def view(self) -> PoolView:
+        """Return the strategy's view of the pool."""
+        return PoolView(self, self.rows)
+
+    def brood_view(self, brood: Brood) -> BroodView:
+        """Return the strategy's view of a brood."""
+        return BroodView(self, brood.rows)
+
+    def genome(self, block: int) -> Genome:
+        """Return a copy of the genome in a block."""
+        return read_block(self.genes, block, self.layout)
+
+    # ------------------------------------------------------------------ blocks
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks that are in use."""
+        return int(self.genes.n_nodes.size - self._free.size)
+
+    def allocate(self, n: int) -> Int:
+        """Return ``n`` free blocks, making more where they do not suffice."""
+        if n > self._free.size:
+            have = self.genes.n_nodes.size
+            more = max(n - self._free.size, int(have * (_GROWTH - 1.0)))
+            self._resize(have + more, *self._capacity())
+            # handed out from the end: low numbers first
+            new = np.arange(have + more - 1, have - 1, -1)
+            self._free = np.concatenate((new, self._free))
+        taken = self._free[self._free.size - n :][::-1].copy()
+        self._free = self._free[: self._free.size - n]
+        return taken
+
+    def release(self, blocks: Int) -> None:
+        """Take blocks back."""
+        self._free = np.concatenate((self._free, blocks))
+
+    def _capacity(self) -> tuple[int, int]:
+        return self.genes.node_id.shape[1], self.genes.source.shape[1]
+
+    def make_room(self, nodes: int, connections: int) -> None:
+        """Give every block room for that many genes, up to the caps; only between evaluations."""
+        have_nodes, have_connections = self._capacity()
+        if nodes > have_nodes:
+            nodes = min(max(nodes, int(have_nodes * _GROWTH)), self.layout.max_nodes)
+        if connections > have_connections:
+            connections = min(
+                max(connections, int(have_connections * _GROWTH)), self.layout.max_connections
+            )
+        if nodes > have_nodes or connections > have_connections:
+            self._resize(
+                self.genes.n_nodes.size, max(nodes, have_nodes), max(connections, have_connections)
+            )
+
+    def _resize(self, blocks: int, nodes: int, connections: int) -> None:
+        """Move all genes to a larger table; who holds the old one keeps valid data."""
+        old, new = self.genes, empty_genes(blocks, nodes, connections, self.layout)
+        n = old.n_nodes.size
+        for a, b in zip(old, new, strict=True):
+            if a.ndim == 1:
+                b[:n] = a
+            else:
+                b[:n, ..., : a.shape[-1]] = a
+        self.genes = new
+
+    # ---------------------------------------------------------------- breeding
+
+    def insert(self, genomes: Sequence[Genome]) -> Int:
+        """Write genomes to blocks of their own and return these."""
+        self.make_room(
+            max((g.n_nodes for g in genomes), default=0),
+            max((g.n_connections for g in genomes), default=0),
+        )
+        blocks = self.allocate(len(genomes))
+        for block, genome in zip(blocks, genomes, strict=True):
+            write_block(self.genes, int(block), genome, self.layout)
+        return blocks
+
+    def breed(
+        self,
+        operator: UInt8,
+        parent_a: Int,
+        parent_b: Int,
+        strength: Float | None,
+        values: Float | None,
+        births: Int,
+        generation: int,
+        parameters: BreedingParameters,
+        immigrants: Sequence[Genome] = (),
+    ) -> Brood:
+        """Return the children of a breeding plan, and behind them immigrants.
+
+        Args:
+            operator, parent_a, parent_b, strength, values: as in `tweann.interfaces.BreedingPlan`, checked.
+            births: (n + n_immigrants,) birth numbers.
+            generation: when.
+            parameters: what all children have in common.
+            immigrants: genomes from elsewhere, valid in this pool's layout.
+
+        Raises:
+            GenomeError: ``values`` has another width than a parent has weights and biases.
+        """
+        n = operator.size
+        rows = self.make_rows(births.size)
+        parents = np.unique(
+            np.concatenate(
+                (
+                    self.rows["block"][parent_a[parent_a >= 0]],
+                    np.array([parameters.template], np.int64),
+                )
+            )
+        )
+        self.make_room(
+            min(int(self.genes.n_nodes[parents].max()) + _NEW_NODES, self.layout.max_nodes),
+            min(
+                int(self.genes.n_connections[parents].max()) + _NEW_CONNECTIONS,
+                self.layout.max_connections,
+            ),
+        )
+        rows["block"] = np.concatenate((self.allocate(n), self.insert(immigrants)))
+        rows["id"], rows["generation"][:] = births, generation
+        rows["operator"][:n], rows["origin"][n:] = operator, int(Origin.IMMIGRANT)
+        for name, parent in (("parent_a", parent_a), ("parent_b", parent_b)):
+            known = np.flatnonzero(parent >= 0)
+            rows[name][known] = self.rows["id"][parent[known]]
+        if values is None:
+            values = np.zeros((0, 0))
+            if (operator == Operator.SET_VALUES).any():
+                raise GenomeError("operator set_values needs the plan's values")
+        else:
+            self._check_values(operator, parent_a, values)
+        litter = Litter(
+            operator.astype(np.uint8, copy=False),
+            self._blocks_of(parent_a),
+            self._blocks_of(parent_b),
+            rows["block"],
+            rows["id"],
+            np.ones(n) if strength is None else np.ascontiguousarray(strength, dtype=np.float64),
+            np.ascontiguousarray(values, dtype=np.float64),
+        )
+        room = self.genes.node_id.shape[1]
+
+        def breed_slice(start: int, stop: int) -> None:
+            counts = np.zeros_like(self.mutations)
+            marks = np.empty(room, np.bool_)
+            breed(self.genes, litter, start, stop, parameters, marks, counts)
+            partial.append(counts)
+
+        partial: list[Int] = []
+        self.workers.run(breed_slice, n)
+        for counts in partial:
+            self.mutations += counts
+        return Brood(rows)
+
+    def _blocks_of(self, rows: Int) -> Int:
+        """Return the blocks of rows; -1 for -1."""
+        blocks = np.full(rows.size, -1, np.int64)
+        known = rows >= 0
+        blocks[known] = self.rows["block"][rows[known]]
+        return blocks
+
+    def _check_values(self, operator: UInt8, parent_a: Int, values: Float) -> None:
+        given = np.flatnonzero(operator == Operator.SET_VALUES)
+        blocks = self.rows["block"][parent_a[given]]
+        ids = self.genes.node_id
+        for child, block in zip(given, blocks, strict=True):
+            n_nodes = int(self.genes.n_nodes[block])
+            n_inputs = int(np.searchsorted(ids[block, :n_nodes], 1 << 24))
+            expected = int(self.genes.n_connections[block]) + n_nodes - n_inputs
+            if values.ndim != 2 or values.shape[0] != operator.size or values.shape[1] < expected:
+                raise GenomeError(
+                    f"plan.values: child {child} has {expected} weights and biases, "
+                    f"expected shape ({operator.size}, >= {expected}), came {values.shape}"
+                )
+
+    # --------------------------------------------------------------- survival
+
+    def keep(
+        self,
+        index: Int,
+        role: UInt8 | None,
+        columns: Mapping[str, Any],
+        brood: Brood,
+        strategy: str = "strategy",
+    ) -> None:
+        """Let the rows ``index`` of pool and brood stay, in that order, and free all others.
+
+        Args:
+            index, role, columns: as in `tweann.interfaces.Survivors`.
+            brood: what was told; it is empty afterwards.
+            strategy: whom to name in an error.
+
+        Raises:
+            PluginError: an index out of range or twice, a column unknown or of another length.
+        """
+        total = len(self) + len(brood)
+        index = np.asarray(index, dtype=np.int64)
+        if index.size and (index.min() < 0 or index.max() >= total):
+            raise PluginError(
+                f"{strategy}: survivors must be rows 0 to {total - 1}, came {index.min()} to {index.max()}"
+            )
+        stays = np.zeros(total, np.bool_)
+        stays[index] = True
+        if int(stays.sum()) != index.size:
+            raise PluginError(f"{strategy}: a row occurs twice among the survivors")
+        gone = np.concatenate((self.rows["block"], brood.rows["block"]))[~stays]
+        old = self.rows
+        self.rows = {
+            name: np.concatenate((old[name], brood.rows[name]))[index] for name in self.rows
+        }
+        if role is not None:
+            columns = {**columns, "role": role}
+        else:
+            self.rows["role"][:] = int(Role.MEMBER)
+        for name, values in columns.items():
+            if name not in self._own and name not in ("species", "role"):
+                self.rows = old
+                raise PluginError(f"{strategy}: {name!r} is not a column of its own")
+            if len(values) != index.size:
+                self.rows = old
+                raise PluginError(
+                    f"{strategy}: column {name!r} has {len(values)} values for {index.size} survivors"
+                )
+            self.rows[name][:] = values
+        self.release(gone)
+        brood.rows = self.make_rows(0)

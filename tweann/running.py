@@ -1,0 +1,146 @@
+"""Whole runs in one call: from a configuration file, from a function, and again from a stored champion."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tweann import assembly, runs
+from tweann.config import load
+from tweann.config.loading import Overrides
+from tweann.evolution import Evolution
+from tweann.files import write_atomic
+from tweann.network import Network
+from tweann.records import Result
+from tweann.registry import Registry, default_registry
+from tweann.stored_run import CONFIG_FILE, StoredRun
+from tweann.tasks.base import Evaluation, EvaluationKeys
+from tweann.tasks.python import PythonTask
+
+
+def run(
+    source: str | Path | Mapping[str, Any],
+    *,
+    overrides: Overrides = (),
+    out: str | Path = "runs",
+    registry: Registry | None = None,
+) -> Result:
+    """Run a configuration to its end, in a run folder of its own.
+
+    Args:
+        source: a TOML file, or the same as nested tables.
+        overrides: "section.key=value" texts, or values by "section.key".
+        out: where run folders are made.
+        registry: where the plugins are; by default the installed ones.
+
+    Returns:
+        How it ended. The first Ctrl-C ends it at once with all that was found until then.
+
+    Raises:
+        ConfigError: the configuration is wrong; all its faults are named.
+        TweannError: a plugin, the storage or the task failed.
+    """
+    registry = registry or default_registry()
+    config = load(source, overrides, registry)
+    task = assembly.make_task(config, registry)  # bad data is found before a folder is made
+    folder = runs.create_run_folder(Path(out), config.run.name, config.run.seed)
+    with Evolution(config, task=task, registry=registry, run_dir=folder) as evolution:
+        write_atomic(folder / CONFIG_FILE, config.to_toml().encode())
+        runs.write_environment(folder)
+        with interruptible(evolution):
+            try:
+                return evolution.run()
+            finally:
+                if evolution.champion is not None:
+                    runs.write_champion(folder, evolution.champion)
+
+
+def evolve(
+    function: Callable[[Network], float | Evaluation],
+    n_inputs: int,
+    n_outputs: int,
+    *,
+    seed: int = 1,
+    generations: int = 100,
+    target_fitness: float | None = None,
+    config: Mapping[str, Any] | None = None,
+    progress: bool = False,
+    registry: Registry | None = None,
+) -> Result:
+    """Evolve networks for a function, in this process, without files.
+
+    Args:
+        function: gets a network and returns its fitness, more being better. What it raises, and what is no
+            finite number, counts as a failure.
+        n_inputs, n_outputs: sizes of the networks.
+        seed: the same seed gives the same result.
+        generations: when to end at the latest.
+        target_fitness: when to end before.
+        config: further sections, e.g. ``{"strategy": {"population": 50}, "genome": {"recurrent": True}}``.
+        progress: show it on standard error.
+        registry: where the plugins are; by default the installed ones.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    registry = registry or default_registry()
+    tables: dict[str, Any] = {name: dict(section) for name, section in (config or {}).items()}
+    run_section: dict[str, Any] = {"name": "evolve", "generations": generations, "seed": seed}
+    if target_fitness is not None:
+        run_section["target_fitness"] = target_fitness
+    tables["run"] = run_section | tables.get("run", {})
+    tables["storage"] = {"url": "memory:"} | tables.get("storage", {})
+    tables.setdefault("observers", {"progress": {}} if progress else {})
+    task = PythonTask(function, n_inputs, n_outputs)
+    with Evolution(tables, task=task, registry=registry) as evolution, interruptible(evolution):
+        return evolution.run()
+
+
+def evaluate(stored: StoredRun, registry: Registry | None = None) -> dict[str, float]:
+    """Evaluate a stored champion again on its task and return what the task says of it.
+
+    Returns:
+        ``fitness``, ``solved`` (0 or 1) and the task's metrics; where the task tests champions, the test's.
+    """
+    registry = registry or default_registry()
+    config = load(stored.folder / CONFIG_FILE, (), registry)
+    task = assembly.make_task(config, registry)
+    layout = assembly.make_layout(config, task.info, registry)
+    networks = stored.champion().as_slice(layout, assembly.make_scaling(config, task.info))
+    found = task.evaluate(networks, EvaluationKeys(config.run.seed))
+    solved, metrics = bool(found.solved[0]), task.metrics(networks)
+    if task.tests_champion:
+        test = task.test_champion(networks)
+        solved, metrics = test.solved, {**metrics, **test.metrics}
+    return {"fitness": float(found.fitness[0]), "solved": float(solved), **metrics}
+
+
+@contextmanager
+def interruptible(evolution: Evolution) -> Iterator[None]:
+    """Let the first Ctrl-C, or SIGTERM, end the run in order; the second ends the process as usual."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+
+    def stop(number: int, frame: object) -> None:
+        del number, frame
+        evolution.interrupt()
+        restore()
+
+    signals = [signal.SIGINT, signal.SIGTERM]
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        restore()

@@ -1,0 +1,192 @@
+"""Compiled tasks: simulations in four compiled functions.
+
+    from tweann.tasks import CompiledTask, task_observe, task_reset, task_step
+
+    @task_reset
+    def reset(state, params, key): ...
+    @task_observe
+    def observe(state, params, observation): ...
+    @task_step
+    def step(state, params, action): return reward, done
+
+    task = CompiledTask("my-task", inputs=("x",), outputs=("force",), reset=reset, ...)
+
+All arguments are contiguous float64 arrays, ``key`` is a uint64. ``state`` is all zeros before `reset`. The
+functions stand at the top level of a file; they are compiled when it is imported for the first time, and read
+from numba's disk cache ever after. An exception in one cannot be caught: it is printed and ignored.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from tweann.errors import ConfigError, TaskError
+from tweann.genes import Float
+from tweann.kernels._jit import OBSERVE, RESET, SCORE, STEP, callback, kernel
+from tweann.kernels.random import UInt64Array
+from tweann.kernels.rollout import RolloutParameters, RolloutResults, RolloutScratch, rollout
+from tweann.kernels.tick import tick_state
+from tweann.network import NetworkSlice
+from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
+
+#: A compiled function of a task: what one of the decorators below makes.
+Compiled = Callable[..., Any]
+Decorator = Callable[[Compiled], Compiled]
+
+
+def task_decorator(name: str, signature: Any, form: str) -> Decorator:
+    """Return the decorator ``name``, which compiles a function of the given form.
+
+    Args:
+        name: as users write it.
+        signature: of `tweann.kernels._jit`.
+        form: what such a function looks like, for messages.
+    """
+    n = form.partition(")")[0].count(",") + 1
+
+    def decorate(function: Compiled) -> Compiled:
+        code = function.__code__
+        place = f"{code.co_filename}:{code.co_firstlineno}: {function.__name__}"
+        if len(inspect.signature(function).parameters) != n:
+            raise TaskError(f"{place}: @{name} expects {form}")
+        try:
+            compiled: Compiled = callback(signature)(function)
+        except Exception as error:  # numba's own errors share no base that is public
+            raise TaskError(
+                f"{place}: @{name} expects {form}, in what numba compiles; it said: {error}"
+            ) from error
+        compiled.made_by = name  # type: ignore[attr-defined] # for `require_made_by`
+        return compiled
+
+    return decorate
+
+
+def require_made_by(decorator: str, function: object, task: str) -> None:
+    """Raise `ConfigError` unless ``function`` was made by ``decorator``."""
+    if getattr(function, "made_by", None) != decorator:
+        raise ConfigError(f"task {task}: expected a function made by @{decorator}, came {function!r}")
+
+
+#: ``reset(state, params, key)`` writes the state in which an episode begins.
+task_reset: Final = task_decorator("task_reset", RESET, "reset(state, params, key)")
+#: ``observe(state, params, observation)`` writes what the network gets to see.
+task_observe: Final = task_decorator("task_observe", OBSERVE, "observe(state, params, observation)")
+#: ``step(state, params, action) -> (reward, done)`` moves the state on by one time step.
+task_step: Final = task_decorator("task_step", STEP, "step(state, params, action) -> (float, bool)")
+#: ``score(state, params, out)``: ``out`` comes with the sum of rewards in [0] and zeros behind it, and
+#: leaves with [0] fitness, [1] not 0 if solved, then the descriptor, then the objectives.
+task_score: Final = task_decorator("task_score", SCORE, "score(state, params, out)")
+#: Compiles a helper that the functions of a task call.
+task_function: Final = kernel
+
+
+@task_score
+def sum_of_rewards(state: Float, params: Float, out: Float) -> None:
+    """Leave the fitness as it comes: the sum of rewards."""
+
+
+class CompiledTask(Task):
+    """A simulation in compiled functions. Make one, or subclass it with ``Settings`` to register it."""
+
+    def __init__(
+        self,
+        info: TaskInfo,
+        *,
+        reset: Callable[..., Any],
+        observe: Callable[..., Any],
+        step: Callable[..., Any],
+        score: Callable[..., Any] = sum_of_rewards,
+        state_size: int,
+        max_steps: int,
+        params: Sequence[float] | Float = (),
+        solved_at: float | None = None,
+    ) -> None:
+        """Put a task together.
+
+        Args:
+            info: what the task says of itself; ``kind`` is "compiled".
+            reset, observe, step, score: made by `task_reset`, `task_observe`, `task_step`, `task_score`.
+            state_size: length of ``state``.
+            max_steps: at which an episode ends if it has not by itself.
+            params: constants, handed to all functions.
+            solved_at: the fitness, a mean over episodes, that counts as solved; None: ``score`` says.
+
+        Raises:
+            ConfigError: a function is not compiled by its decorator, or a size is out of range.
+        """
+        self.info = info
+        self._functions = (reset, observe, step, score)
+        self._state_size, self._max_steps = state_size, max_steps
+        self._params = np.array(params, dtype=np.float64)
+        self._solved_at = solved_at
+        self._check()
+
+    def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
+        """Run every network through all episodes; fitness is their mean."""
+        result = Evaluations.empty(len(networks), self.info)
+        episodes = keys.episodes(self.info.episodes)
+        self.run_episodes(networks, episodes, result, self._functions, self._max_steps)
+        if self._solved_at is not None:
+            result.solved[:] = result.fitness >= self._solved_at
+        return result
+
+    def run_episodes(
+        self,
+        networks: NetworkSlice,
+        episodes: UInt64Array,
+        out: Evaluations,
+        functions: tuple[Callable[..., Any], ...],
+        max_steps: int,
+    ) -> None:
+        """Run every network through given episodes of given functions; ``evaluate`` without the task's own.
+
+        Args:
+            networks: (n,).
+            episodes: (e,) the keys that the resets get.
+            out: (n,) written.
+            functions: reset, observe, step, score.
+            max_steps: of an episode.
+        """
+        p = RolloutParameters(
+            self._params,
+            episodes,
+            max_steps,
+            self.info.ticks,
+            networks.scaling,
+            networks.layout.custom,
+        )
+        scratch = RolloutScratch(
+            tick_state(networks.max_slots, networks.max_edges),
+            np.zeros(self._state_size),
+            np.zeros(self.info.n_outputs),
+            np.zeros(2 + out.descriptor.shape[1] + out.objectives.shape[1]),
+        )
+        columns = RolloutResults(
+            out.fitness, out.solved, out.steps, out.flags, out.descriptor, out.objectives
+        )
+        rollout(networks.batch, *functions, p, scratch, columns)
+        out.validation[:] = out.fitness
+        out.fail_invalid(f"task {self.info.name}: the score is not a finite number")
+
+    def _check(self) -> None:
+        name = self.info.name
+        decorators = ("task_reset", "task_observe", "task_step", "task_score")
+        for function, decorator in zip(self._functions, decorators, strict=True):
+            require_made_by(decorator, function, name)
+        for what, value, least in (
+            ("state_size", self._state_size, 0),
+            ("max_steps", self._max_steps, 1),
+            ("episodes", self.info.episodes, 1),
+            ("ticks", self.info.ticks, 1),
+        ):
+            if value < least:
+                raise ConfigError(f"task {name}: {what} must be {least} or more, came {value}")
+        if self._params.ndim != 1:
+            raise ConfigError(
+                f"task {name}: params must be a list of numbers, came shape {self._params.shape}"
+            )
+

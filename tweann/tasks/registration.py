@@ -1,0 +1,20 @@
+"""Registers the built-in tasks. Imports nothing else, so that listing them is cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tweann.hookspecs import hookimpl
+
+
+@hookimpl
+def tweann_tasks() -> Mapping[str, str]:
+    return {
+        "double-pole": "tweann.tasks.double_pole:DoublePole",
+        "double-pole-no-velocities": "tweann.tasks.double_pole:DoublePoleNoVelocities",
+        "external": "tweann.tasks.external:External",
+        "parity": "tweann.tasks.parity:Parity",
+        "single-pole": "tweann.tasks.single_pole:SinglePole",
+        "table": "tweann.tasks.csv_table:CsvTable",
+        "xor": "tweann.tasks.parity:Xor",
+    }
