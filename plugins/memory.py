@@ -6,12 +6,21 @@ import heapq
 from collections import deque
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
+from typing import ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from tweann.config import Section
 from tweann.errors import StorageError
 from tweann.interfaces import Event
+
+
+class MemorySettings(Section):
+    """Section [storage] with ``url = "memory:"``."""
+
+    url: str = "memory:"
+    max_events: int = Field(default=10_000, ge=1, description="events kept, champions aside")
+    max_champions: int = Field(default=1_000, ge=1, description="champions kept")
 
 
 class MemoryStorage:
@@ -21,14 +30,9 @@ class MemoryStorage:
     the events as they are given, without a copy.
     """
 
-    class Settings(Section):
-        """Section [storage] with ``url = "memory:"``."""
+    Settings: ClassVar[type[BaseModel]] = MemorySettings
 
-        url: str = "memory:"
-        max_events: int = Field(default=10_000, ge=1, description="events kept, champions aside")
-        max_champions: int = Field(default=1_000, ge=1, description="champions kept")
-
-    def __init__(self, settings: Settings, run: str) -> None:
+    def __init__(self, settings: MemorySettings, run: str) -> None:
         self.run = run
         self.n_dropped = 0  #: events that fell out, champions included
         self._champions: deque[Event] = deque(maxlen=settings.max_champions)

@@ -7,14 +7,23 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from tweann.config import Section
 from tweann.files import write_atomic
 from tweann.hookspecs import hookimpl
 from tweann.records import GenerationReport, Result, RunInfo
+
+
+class MetricsSettings(Section):
+    """Section [observers.metrics]."""
+
+    max_lines: int = Field(
+        default=100_000, ge=2, description="lines before the file is thinned out"
+    )
+    flush_seconds: float = Field(default=1.0, ge=0, description="longest time between writes")
 
 
 class MetricsFile:
@@ -25,15 +34,9 @@ class MetricsFile:
     last generation is always there. A number that is not finite is null.
     """
 
-    class Settings(Section):
-        """Section [observers.metrics]."""
+    Settings: ClassVar[type[BaseModel]] = MetricsSettings
 
-        max_lines: int = Field(
-            default=100_000, ge=2, description="lines before the file is thinned out"
-        )
-        flush_seconds: float = Field(default=1.0, ge=0, description="longest time between writes")
-
-    def __init__(self, settings: Settings, run: RunInfo) -> None:
+    def __init__(self, settings: MetricsSettings, run: RunInfo) -> None:
         self._settings = settings
         self._path = None if run.run_dir is None else run.run_dir / "metrics.jsonl"
         self._n_lines = 0

@@ -7,9 +7,9 @@ import sys
 import weakref
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from tweann.config import Section
 from tweann.hookspecs import hookimpl
@@ -22,23 +22,26 @@ if TYPE_CHECKING:
 Figures = list[tuple[str, str]]  # label, value; either may be empty
 
 
+class ProgressSettings(Section):
+    """Section [observers.progress]."""
+
+    seconds: float = Field(
+        default=5.0, ge=0, description="Time between two lines where standard error is no terminal."
+    )
+    refresh_seconds: float = Field(
+        default=0.2, ge=0, description="Time between two updates of the display on a terminal."
+    )
+
+
 class Progress:
     """A line that is redrawn a few times a second on a terminal; elsewhere a line every few seconds.
 
     Between two lines a generation costs one look at the clock.
     """
 
-    class Settings(Section):
-        """Section [observers.progress]."""
+    Settings: ClassVar[type[BaseModel]] = ProgressSettings
 
-        seconds: float = Field(
-            5.0, ge=0, description="Time between two lines where standard error is no terminal."
-        )
-        refresh_seconds: float = Field(
-            0.2, ge=0, description="Time between two updates of the display on a terminal."
-        )
-
-    def __init__(self, settings: Settings, run: RunInfo) -> None:
+    def __init__(self, settings: ProgressSettings, run: RunInfo) -> None:
         self._run = run
         self._on_terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._pause = settings.refresh_seconds if self._on_terminal else settings.seconds

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import ClassVar, Final
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from tweann.config import Section
 from tweann.errors import StorageError
@@ -52,6 +52,26 @@ _ADVICE: Final = {
 }
 
 
+class SqliteSettings(Section):
+    """Section [storage] with ``url = "sqlite:///PATH"``."""
+
+    url: str = "sqlite:///{run_dir}/run.db"
+    commit_seconds: float = Field(default=1.0, ge=0, description="longest time between commits")
+    commit_rows: int = Field(default=500, ge=1, description="rows that make a commit")
+    busy_seconds: float = Field(default=10.0, ge=0, description="patience with a locked file")
+    max_generations: int = Field(default=100_000, ge=1, description="generations kept")
+    max_champions: int = Field(default=1_000, ge=1, description="champions kept")
+    max_individuals: int = Field(default=100_000, ge=1, description="individuals kept")
+    max_events: int = Field(default=10_000, ge=1, description="events of other kinds kept")
+
+    @field_validator("url")
+    @classmethod
+    def _has_a_path(cls, url: str) -> str:
+        if not url.startswith(_URL_START) or url == _URL_START:
+            raise ValueError('expected "sqlite:///PATH", with a fourth "/" if PATH is absolute')
+        return url
+
+
 class SqliteStorage:
     """Keeps events in one SQLite file, in write-ahead-logging mode. To be used from the thread that made it.
 
@@ -62,26 +82,9 @@ class SqliteStorage:
     Not for network file systems: SQLite's write-ahead log does not work there.
     """
 
-    class Settings(Section):
-        """Section [storage] with ``url = "sqlite:///PATH"``."""
+    Settings: ClassVar[type[BaseModel]] = SqliteSettings
 
-        url: str = "sqlite:///{run_dir}/run.db"
-        commit_seconds: float = Field(default=1.0, ge=0, description="longest time between commits")
-        commit_rows: int = Field(default=500, ge=1, description="rows that make a commit")
-        busy_seconds: float = Field(default=10.0, ge=0, description="patience with a locked file")
-        max_generations: int = Field(default=100_000, ge=1, description="generations kept")
-        max_champions: int = Field(default=1_000, ge=1, description="champions kept")
-        max_individuals: int = Field(default=100_000, ge=1, description="individuals kept")
-        max_events: int = Field(default=10_000, ge=1, description="events of other kinds kept")
-
-        @field_validator("url")
-        @classmethod
-        def _has_a_path(cls, url: str) -> str:
-            if not url.startswith(_URL_START) or url == _URL_START:
-                raise ValueError('expected "sqlite:///PATH", with a fourth "/" if PATH is absolute')
-            return url
-
-    def __init__(self, settings: Settings, run: str) -> None:
+    def __init__(self, settings: SqliteSettings, run: str) -> None:
         """Open or create the file, and take up ``run`` where its last event left off.
 
         Raises:

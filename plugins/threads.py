@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from tweann.config import NoSettings
 from tweann.errors import ConfigError, PluginError
 from tweann.interfaces import FinishedJob, Job
+from tweann.workers import usable_cores
 
 
 class _Ticket:
@@ -121,13 +121,6 @@ class ThreadsBackend:
         self._dismiss()
         for thread in self._threads:
             thread.join()
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use: those it is bound to, not all that there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _work(todo: _Todo, done: _Done) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, cast
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import DTypeLike
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from tweann.config.sections import Rate, Section
 from tweann.genes import Bool, Float, Int, Operator
@@ -36,7 +36,9 @@ class GenerationalSettings(Section):
         0.2, gt=0, le=1, description="Share of a species that breeds, for `truncation`."
     )
     tournament_size: int = Field(3, ge=1, description="Contestants of a tournament.")
-    elitism: int = Field(1, ge=0, description="Best members of a large species that stay as they are.")
+    elitism: int = Field(
+        1, ge=0, description="Best members of a large species that stay as they are."
+    )
     elitism_min_size: int = Field(5, ge=1, description="Members that make a species large.")
     stagnation: int = Field(
         15,
@@ -51,7 +53,8 @@ class GenerationalSettings(Section):
     )
     crossover_rate: Rate = Field(0.75, description="Share of children that have two parents.")
     crossover_mutate_rate: Rate = Field(
-        0.8, description="Share of these that are mutated as well; children of one parent always are."
+        0.8,
+        description="Share of these that are mutated as well; children of one parent always are.",
     )
     interspecies_rate: Rate = Field(
         0.001, description="Share of crossovers whose other parent is another species' best."
@@ -62,7 +65,7 @@ class GenerationalSettings(Section):
 class Generational:
     """Strategy ``generational``."""
 
-    Settings = GenerationalSettings
+    Settings: ClassVar[type[BaseModel]] = GenerationalSettings
     columns: ClassVar[Mapping[str, DTypeLike]] = {}
 
     def __init__(self, settings: GenerationalSettings, context: StrategyContext) -> None:

@@ -31,7 +31,7 @@ PROPERTY = settings(
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=80,
+    max_examples=50,
     suppress_health_check=[HealthCheck.too_slow],
 )
 
@@ -89,10 +89,13 @@ def genomes(
     max_connections: int = 24,
     orphans: bool = True,
     missing: bool = False,
-    n_node_extra: int = 0,
-    n_connection_extra: int = 0,
+    n_extra: tuple[int, int] = (0, 0),
 ) -> Genome:
-    """Draw a valid genome; ``missing`` lets it lack some of the task's inputs and outputs."""
+    """Draw a valid genome.
+
+    ``missing`` lets it lack some of the task's inputs and outputs; ``n_extra`` is how many optional
+    columns nodes and connections have.
+    """
     ends = [*range(n_inputs), *(FIRST_OUTPUT + j for j in range(n_outputs))]
     if missing:
         ends = draw(st.lists(st.sampled_from(ends), unique=True))
@@ -118,7 +121,7 @@ def genomes(
                 draw(st.sampled_from(activations)),
                 draw(st.sampled_from(aggregations)),
                 draw(values),
-                tuple(draw(extra) for _ in range(n_node_extra)),
+                tuple(draw(extra) for _ in range(n_extra[0])),
             )
             for i in ids
         ],
@@ -128,7 +131,7 @@ def genomes(
                 t,
                 draw(values),
                 draw(st.integers(0, 3)) > 0,
-                tuple(draw(extra) for _ in range(n_connection_extra)),
+                tuple(draw(extra) for _ in range(n_extra[1])),
             )
             for t, s in pairs
         ],
@@ -213,8 +216,7 @@ def pack(
     *,
     room: int = 0,
     n_free: int = 1,
-    n_node_extra: int = 0,
-    n_connection_extra: int = 0,
+    n_extra: tuple[int, int] = (0, 0),
 ) -> Packed:
     """Put genomes into blocks in random order, with rubbish beyond the counts and in free blocks.
 
@@ -231,12 +233,12 @@ def pack(
         activation=rng.integers(0, 256, (n, nodes)).astype(np.uint8),
         aggregation=rng.integers(0, 256, (n, nodes)).astype(np.uint8),
         bias=rng.choice([np.nan, np.inf, -7e99, 1.0], (n, nodes)),
-        node_extra=rng.choice([np.nan, np.inf, 1.0], (n, n_node_extra, nodes)),
+        node_extra=rng.choice([np.nan, np.inf, 1.0], (n, n_extra[0], nodes)),
         source=rng.integers(-3, 2**63, (n, links)),
         target=rng.integers(-3, 2**63, (n, links)),
         weight=rng.choice([np.nan, np.inf, -7e99, 1.0], (n, links)),
         enabled=rng.random((n, links)) < 0.5,
-        connection_extra=rng.choice([np.nan, np.inf, 1.0], (n, n_connection_extra, links)),
+        connection_extra=rng.choice([np.nan, np.inf, 1.0], (n, n_extra[1], links)),
     )
     blocks = rng.permutation(n)
     for block, genome in zip(blocks, genomes, strict=False):
@@ -287,9 +289,13 @@ def unpack(genes: Genes, block: int) -> Genome:
     )
 
 
-def table_bytes(genes: Genes) -> list[bytes]:
-    """Return all that a table holds, rubbish included, to see that nothing wrote to it."""
-    return [column.tobytes() for column in genes]
+def table_bytes(genes: Genes, without: Sequence[int] | Int = ()) -> list[bytes]:
+    """Return what the blocks of a table hold, rubbish included, to see that nothing wrote to them.
+
+    ``without`` are blocks to leave out.
+    """
+    left = np.delete(np.arange(genes.n_nodes.size), np.asarray(without, np.int64))
+    return [column[left].tobytes() for column in genes]
 
 
 def decoded(genes: Genes, blocks: Int, n_inputs: int, n_outputs: int) -> NetworkBatch:
@@ -345,7 +351,7 @@ RATES = st.sampled_from([0.0, 0.1, 0.5, 1.0])
 
 @st.composite
 def variations(
-    draw: st.DrawFn, *, recurrent: bool = True, n_node_extra: int = 0, n_connection_extra: int = 0
+    draw: st.DrawFn, *, recurrent: bool = True, n_extra: tuple[int, int] = (0, 0)
 ) -> Variation:
     """Draw settings of mutation, caps included that small genomes reach."""
     powers = st.sampled_from([0.0, 0.3, 2.0])
@@ -365,6 +371,6 @@ def variations(
         aggregations=draw(st.sampled_from([("sum",), ("max", "median", "sum")])),
         max_nodes=draw(st.sampled_from([6, 9, 50])),
         max_connections=draw(st.sampled_from([6, 12, 100])),
-        node_extra=tuple(float(i) for i in range(n_node_extra)),
-        connection_extra=tuple(float(i) for i in range(n_connection_extra)),
+        node_extra=tuple(float(i) for i in range(n_extra[0])),
+        connection_extra=tuple(float(i) for i in range(n_extra[1])),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 WORD = 2**64
@@ -260,9 +260,9 @@ def clip(s: float, bound: float) -> float:
     return min(max(s, -bound), bound)
 
 
-_P = (4.89352455891786e-03, 6.37261928875436e-04, 1.48572235717979e-05, 5.12229709037114e-08)
-_P += (-8.60467152213735e-11, 2.00018790482477e-13, -2.76076847742355e-16)
-_Q = (4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.19825839466702e-06)
+_P = [4.89352455891786e-03, 6.37261928875436e-04, 1.48572235717979e-05, 5.12229709037114e-08]
+_P += [-8.60467152213735e-11, 2.00018790482477e-13, -2.76076847742355e-16]
+_Q = [4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.19825839466702e-06]
 
 
 def tanh(s: float) -> float:
@@ -287,7 +287,7 @@ def _of_finite(s: float, value: float) -> float:
     return value if math.isfinite(s) else math.nan
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[float], float]] = {
     "tanh": tanh,
     "sigmoid": sigmoid,
     "steep_sigmoid": lambda s: sigmoid(4.9 * s),

@@ -300,7 +300,8 @@ def found_species(
     A genome without species (-1) joins the first founder that is close enough, else founds a species,
     or at the cap joins the nearest founder; where no species was founded, the first species of all.
     """
-    result, founders = list(species), []
+    result = list(species)
+    founders: list[int] = []
     for i, genome in enumerate(genomes):
         if result[i] >= 0:
             continue
@@ -335,7 +336,8 @@ class Birth:
 
 def set_values(genome: Genome, values: Sequence[float], bound: float) -> None:
     """Set weights, then biases of nodes that are no inputs, within the bound."""
-    genes = [*genome.connections, *(n for n in genome.nodes if not is_input(n.id))]
+    nodes = [n for n in genome.nodes if not is_input(n.id)]
+    genes: list[Connection | Node] = [*genome.connections, *nodes]
     for gene, value in zip(genes, values, strict=False):
         if isinstance(gene, Connection):
             gene.weight = clip(value, bound)

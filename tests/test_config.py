@@ -14,6 +14,7 @@ import pytest
 import sample_plugins
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from tweann.config import (
     Config,
@@ -28,7 +29,7 @@ from tweann.config import (
 )
 from tweann.config.lines import key_lines
 from tweann.config.reference import json_schema, markdown
-from tweann.registry import Registry
+from tweann.registry import KINDS_WITH_SETTINGS, Registry
 
 ROOT = Path(__file__).parent.parent
 MINIMAL = """
@@ -460,9 +461,25 @@ def test_the_schema_has_every_section_key_and_plugin(registry: Registry) -> None
 
 
 def test_every_key_has_a_description() -> None:
-    for model in (RunSettings, GenomeSettings, MutationSettings, SpeciesSettings):
-        for name, field in model.model_fields.items():
-            assert field.description, f"{model.__name__}.{name}"
+    registry = Registry.load()
+    models: list[type[BaseModel]] = [
+        RunSettings,
+        GenomeSettings,
+        MutationSettings,
+        SpeciesSettings,
+    ]
+    models += [
+        registry.resolve(kind, name).Settings
+        for kind in KINDS_WITH_SETTINGS
+        for name in registry.names(kind)
+    ]
+    nameless = [
+        f"{model.__module__}.{model.__qualname__}.{name}"
+        for model in models
+        for name, field in model.model_fields.items()
+        if not field.description and name != "url"  # described by its section
+    ]
+    assert nameless == []
 
 
 def test_the_reference_page_is_what_the_models_say() -> None:

@@ -15,93 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from run_samples import report, result, run_info
 
-from tweann.config import (
-    Config,
-    EvaluationSection,
-    GenomeSettings,
-    MutationSettings,
-    RunSettings,
-    SpeciesSettings,
-    StorageSection,
-    StrategySection,
-    TaskSection,
-)
-from tweann.genome import Genome
-from tweann.kernels.ids import FIRST_OUTPUT
-from tweann.plugins.metrics import MetricsFile
-from tweann.plugins.progress import Progress
-from tweann.records import Champion, GenerationReport, Result, RunInfo
-from tweann.tasks.base import TaskInfo
-
-
-def run_info(run_dir: Path | None = None, generations: int = 500) -> RunInfo:
-    config = Config(
-        run=RunSettings(name="double-pole", seed=7, generations=generations),
-        task=TaskSection(name="double-pole"),
-        genome=GenomeSettings(),
-        mutation=MutationSettings(),
-        species=SpeciesSettings(),
-        strategy=StrategySection(name="generational"),
-        evaluation=EvaluationSection(),
-        storage=StorageSection(),
-        observers={},
-    )
-    task = TaskInfo("double-pole", 1, "compiled", inputs=("x",), outputs=("force",))
-    return RunInfo("double-pole", 7, run_dir, config, task)
-
-
-def report(generation: int, **changes: Any) -> GenerationReport:
-    values: dict[str, Any] = {
-        "generation": generation,
-        "n_evaluations": 150 * (generation + 1),
-        "n_failed": 0,
-        "best": 3.25,
-        "mean": 1.5,
-        "std": 0.5,
-        "worst": 0.0,
-        "champion_fitness": 3.75,
-        "mean_nodes": 5.5,
-        "mean_connections": 7.25,
-        "seconds": 0.01 * (generation + 1),
-        "metrics": {"n_species": 12.0},
-    }
-    return GenerationReport(**(values | changes))
-
-
-def champion() -> Champion:
-    genome = Genome(
-        n_inputs=1,
-        n_outputs=1,
-        node_id=np.array([0, FIRST_OUTPUT]),
-        activation=("identity", "tanh"),
-        aggregation=("sum", "sum"),
-        bias=np.array([0.0, 0.5]),
-        source=np.array([0]),
-        target=np.array([FIRST_OUTPUT]),
-        weight=np.array([1.5]),
-        enabled=np.array([True]),
-    )
-    return Champion(genome, 3.75, 17, 3, 600, True, {"generalisation": 0.875})
-
-
-def result(run_dir: Path | None = None, **changes: Any) -> Result:
-    values: dict[str, Any] = {
-        "run_dir": run_dir,
-        "status": "finished",
-        "stop_reason": "solved",
-        "solved": True,
-        "generations": 34,
-        "n_evaluations": 5100,
-        "seconds": 0.75,
-        "champion": champion(),
-        "metrics": {"test_accuracy": 0.96875},
-    }
-    return Result(**(values | changes))
+from tweann.plugins.metrics import MetricsFile, MetricsSettings
+from tweann.plugins.progress import Progress, ProgressSettings
 
 
 def metrics_file(run_dir: Path | None, **settings: Any) -> MetricsFile:
-    observer = MetricsFile(MetricsFile.Settings(**settings), run_info(run_dir))
+    observer = MetricsFile(MetricsSettings(**settings), run_info(run_dir))
     observer.tweann_run_started()
     return observer
 
@@ -166,10 +87,7 @@ class TestMetricsFile:
             observer.tweann_generation_finished(report(0))
             observer.tweann_generation_finished(report(1))
             observer.tweann_run_finished(result())
-        assert [line["generation"] for line in lines(tmp_path)] == [0, 1, 0, 1][
-            : len(lines(tmp_path))
-        ]
-        assert len(lines(tmp_path)) < 5
+        assert [line["generation"] for line in lines(tmp_path)] == [0, 1]
 
     def test_without_a_folder_it_does_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -204,7 +122,7 @@ class TestProgressInAFile:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         run = run_info(tmp_path)
-        observer = Progress(Progress.Settings(seconds=0.0), run)
+        observer = Progress(ProgressSettings(seconds=0.0), run)
         observer.tweann_run_started(run)
         observer.tweann_generation_finished(report(3, n_evaluations=1600, seconds=0.4))
         observer.tweann_generation_finished(report(4, n_evaluations=2600, seconds=0.5, n_failed=2))
@@ -224,7 +142,7 @@ class TestProgressInAFile:
 
     def test_lines_come_no_faster_than_set(self, capsys: pytest.CaptureFixture[str]) -> None:
         run = run_info()
-        observer = Progress(Progress.Settings(seconds=0.1), run)
+        observer = Progress(ProgressSettings(seconds=0.1), run)
         observer.tweann_run_started(run)
         end = time.monotonic() + 0.35
         k = 0
@@ -239,7 +157,7 @@ class TestProgressInAFile:
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         run = run_info()
-        observer = Progress(Progress.Settings(seconds=0.0), run)
+        observer = Progress(ProgressSettings(seconds=0.0), run)
         observer.tweann_run_started(run)
         observer.tweann_generation_finished(report(0, best=math.nan, seconds=0.0, metrics={}))
         observer.tweann_run_finished(
@@ -253,7 +171,7 @@ class TestProgressInAFile:
         )
 
     def test_a_generation_between_two_lines_costs_a_look_at_the_clock(self) -> None:
-        observer = Progress(Progress.Settings(), run_info())
+        observer = Progress(ProgressSettings(), run_info())
         observer.tweann_run_started(run_info())
         assert cost(observer, 10_000) < 5e-6
 
@@ -265,8 +183,9 @@ class TestProgressInAFile:
 SCRIPT = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from test_observers_builtin import Progress, report, result, run_info
-observer = Progress(Progress.Settings(refresh_seconds=0.02), run_info())
+from run_samples import report, result, run_info
+from tweann.plugins.progress import Progress, ProgressSettings
+observer = Progress(ProgressSettings(refresh_seconds=0.02), run_info())
 observer.tweann_run_started(run_info())
 for k in range(20):
     observer.tweann_generation_finished(report(k))

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_observers_builtin import champion, report, result, run_info
+from run_samples import champion, report, result, run_info
 
 from tweann.errors import ConfigError, FormatError, StorageError, TweannError
 from tweann.files import write_atomic
 from tweann.interfaces import Event
 from tweann.plugins import sqlite as sqlite_plugin
-from tweann.plugins.metrics import MetricsFile
-from tweann.plugins.sqlite import SqliteStorage
+from tweann.plugins.metrics import MetricsFile, MetricsSettings
+from tweann.plugins.sqlite import SqliteSettings, SqliteStorage
 from tweann.records import Champion
 from tweann.runs import create_run_folder, list_runs, open_run, write_champion, write_environment
 from tweann.stored_run import SCHEMA_VERSION, StoredRun
@@ -36,7 +36,7 @@ def new_run(out: Path, name: str = "xor", config: str = CONFIG) -> Path:
 
 
 def storage(folder: Path, run: str | None = None) -> SqliteStorage:
-    settings = SqliteStorage.Settings(url=f"sqlite:///{folder}/run.db")
+    settings = SqliteSettings(url=f"sqlite:///{folder}/run.db")
     return SqliteStorage(settings, run or folder.name)
 
 
@@ -90,15 +90,18 @@ class TestWriteAtomic:
         path = tmp_path / "file"
         write_atomic(path, b"a" * 100_000)
         with ThreadPoolExecutor(1) as executor:
-            done = executor.submit(
-                lambda: [write_atomic(path, bytes([c]) * 100_000) for c in b"bcdefghij"]
-            )
+
+            def write_all() -> None:
+                for c in b"bcdefghij":
+                    write_atomic(path, bytes([c]) * 100_000)
+
+            done = executor.submit(write_all)
             seen = set()
             while not done.done():
                 content = path.read_bytes()
                 seen.add((len(content), len(set(content))))
         assert seen <= {(100_000, 1)}
-        assert done.result() is not None
+        done.result()
 
     def test_the_file_is_as_readable_as_other_files(self, tmp_path: Path) -> None:
         write_atomic(tmp_path / "atomic", b"")
@@ -197,7 +200,7 @@ class TestReading:
         folder = new_run(
             tmp_path, config='[run]\nname = "x"\nseed = 9\n[storage]\nurl = "memory:"\n'
         )
-        observer = MetricsFile(MetricsFile.Settings(), run_info(folder))
+        observer = MetricsFile(MetricsSettings(), run_info(folder))
         observer.tweann_run_started()
         for k in range(5):
             observer.tweann_generation_finished(report(k, best=math.nan if k == 0 else 1.0))
@@ -258,7 +261,7 @@ class TestReading:
         url = f"sqlite:///{tmp_path}/all.db"
         folders = [new_run(tmp_path, name, f'[storage]\nurl = "{url}"\n') for name in ("a", "b")]
         for n, folder in enumerate(folders, start=1):
-            shared = SqliteStorage(SqliteStorage.Settings(url=url), folder.name)
+            shared = SqliteStorage(SqliteSettings(url=url), folder.name)
             shared.append([run_started(), *(generation(k + 1, k) for k in range(n))])
             shared.close()
         assert [len(StoredRun(folder).generations()) for folder in folders] == [1, 2]
@@ -322,7 +325,7 @@ class TestFinding:
         (tmp_path / "file").write_text("")
         expected = [older.name, *(folder.name for folder in folders)]
         assert sorted(s.run for s in list_runs(tmp_path)) == sorted(expected)
-        assert [s.run for s in list_runs(tmp_path)][0] == older.name
+        assert next(s.run for s in list_runs(tmp_path)) == older.name
         newest = max(
             folders, key=lambda f: (f.name[:15], (f / "environment.json").stat().st_mtime_ns)
         )

@@ -22,8 +22,8 @@ from pydantic import ValidationError
 
 from tweann.errors import StorageError
 from tweann.interfaces import Event, Storage
-from tweann.plugins.memory import MemoryStorage
-from tweann.plugins.sqlite import SCHEMA_VERSION, SqliteStorage
+from tweann.plugins.memory import MemorySettings, MemoryStorage
+from tweann.plugins.sqlite import SCHEMA_VERSION, SqliteSettings, SqliteStorage
 from tweann.records import GenerationReport
 
 Open = Callable[..., Storage]
@@ -224,7 +224,7 @@ class StorageContract:
 class TestMemory(StorageContract):
     @pytest.fixture
     def open_storage(self) -> Open:
-        return lambda run="r", **settings: MemoryStorage(MemoryStorage.Settings(**settings), run)
+        return lambda run="r", **settings: MemoryStorage(MemorySettings(**settings), run)
 
     def test_what_fell_out_is_counted(self, open_storage: Open) -> None:
         storage = open_storage(max_events=10, max_champions=2)
@@ -265,10 +265,11 @@ class TestSqlite(StorageContract):
         assert [e.sequence for e in again.events()] == [0, 17, 18, 19, 20, 21, 22]
 
     def test_the_start_outlives_other_events(self, open_storage: Open) -> None:
-        storage = open_storage(max_events=2)
-        storage.append(
-            [started(0), *(Event(k, "plugin.note", 0, {}) for k in range(1, 9)), finished(9)]
-        )
+        storage = open_storage(max_events=2, commit_rows=1)
+        storage.append([started(0)])
+        for k in range(1, 9):
+            storage.append([Event(k, "plugin.note", 0, {})])
+        storage.append([finished(9)])
         assert [event.sequence for event in storage.events()] == [0, 7, 8, 9]
 
     def test_a_run_is_taken_up_where_it_was(self, open_storage: Open) -> None:
@@ -329,7 +330,7 @@ class TestSqlite(StorageContract):
 
 
 def sqlite_storage(path: Path, run: str = "r", **settings: Any) -> SqliteStorage:
-    return SqliteStorage(SqliteStorage.Settings(url=f"sqlite:///{path}", **settings), run)
+    return SqliteStorage(SqliteSettings(url=f"sqlite:///{path}", **settings), run)
 
 
 def read(path: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -465,7 +466,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["sqlite:///", "sqlite:run.db", "memory:"])
 def test_a_url_without_a_path_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match='expected "sqlite:///PATH"'):
-        SqliteStorage.Settings(url=url)
+        SqliteSettings(url=url)
 
 
 def test_a_locked_file_says_so_and_loses_nothing(tmp_path: Path) -> None:
@@ -515,10 +516,10 @@ WRITER = """
 import resource, signal, sys
 from tweann.errors import StorageError
 from tweann.interfaces import Event
-from tweann.plugins.sqlite import SqliteStorage
+from tweann.plugins.sqlite import SqliteSettings, SqliteStorage
 
 path, limit = sys.argv[1], int(sys.argv[2])
-storage = SqliteStorage(SqliteStorage.Settings(url="sqlite:///" + path, commit_rows=50), "r")
+storage = SqliteStorage(SqliteSettings(url="sqlite:///" + path, commit_rows=50), "r")
 if limit:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

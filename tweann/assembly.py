@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import tweann
 from tweann.codec import decode
 from tweann.config import Config
 from tweann.errors import ConfigError
@@ -23,6 +21,7 @@ from tweann.kernels.rollout import Scaling
 from tweann.layout import Layout
 from tweann.registry import Registry
 from tweann.tasks.base import Task, TaskInfo, output_scaling
+from tweann.workers import usable_cores
 
 
 def make_task(config: Config, registry: Registry) -> Task:
@@ -177,7 +176,7 @@ def make_storage(config: Config, run_dir: Path | None, registry: Registry) -> St
     if "{run_dir}" in url:
         if run_dir is None:
             raise ConfigError(
-                f"storage.url = {url!r} needs a run folder: use tweann.run, or set storage.url = \"memory:\""
+                f'storage.url = {url!r} needs a run folder: use tweann.run, or set storage.url = "memory:"'
             )
         url = url.replace("{run_dir}", str(run_dir))
     if "url" in type(settings).model_fields:
@@ -185,11 +184,6 @@ def make_storage(config: Config, run_dir: Path | None, registry: Registry) -> St
     name = config.run.name if run_dir is None else run_dir.name
     storage: Storage = registry.resolve("storage", config.storage.name)(settings, name)
     return storage
-
-
-def version() -> str:
-    """Return the version of tweann."""
-    return str(tweann.__version__)
 
 
 def now() -> str:
@@ -201,8 +195,4 @@ def count_workers(config: Config) -> int:
     """Return how many threads the core's own kernels may use."""
     if config.evaluation.backend == "serial":
         return 1
-    if config.evaluation.workers:
-        return config.evaluation.workers
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return config.evaluation.workers or usable_cores()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,8 +31,10 @@ from tweann.registry import Registry, default_registry
 from tweann.tasks.base import Evaluation, EvaluationKeys, Evaluations, Task
 from tweann.workers import Workers
 
-#: Slices of a brood for each worker: enough for workers to even out, few enough to cost nothing.
+#: Slices of a brood for each worker, at most: enough for workers to even out.
 _SLICES = 4
+#: Seconds of work that are worth a slice of their own.
+_SLICE_SECONDS = 0.0005
 #: Failures whose reasons are reported in full; more are only counted.
 _MAX_REASONS = 20
 
@@ -99,6 +103,7 @@ class Evolution:
         self._observers: Observers | None = None
         self._asked: Brood | None = None
         self._births = self._asks = self._sequence = 0
+        self._cost: float | None = None  # seconds an evaluation, as last measured
         self._interrupted = False
         self._closed = False
         self._started = time.perf_counter()
@@ -158,6 +163,9 @@ class Evolution:
         try:
             self._evaluate(brood)
         except BaseException:
+            if self._backend is not None:  # its threads may still read the brood
+                self._backend.close()
+                self._backend = None
             self.pool.release(brood.rows["block"])
             self._births, self._asks = births, asks
             raise
@@ -245,9 +253,7 @@ class Evolution:
     def _open(self) -> None:
         """Make storage and observers, and report the start."""
         config = self.config
-        info = RunInfo(
-            config.run.name, config.run.seed, self.run_dir, config, self.task.info
-        )
+        info = RunInfo(config.run.name, config.run.seed, self.run_dir, config, self.task.info)
         self._started = time.perf_counter()
         self._storage = assembly.make_storage(config, self.run_dir, self._registry)
         self._observers = Observers(self._registry, config, info)
@@ -257,7 +263,7 @@ class Evolution:
                 "name": config.run.name,
                 "seed": config.run.seed,
                 "config": config.to_toml(),
-                "version": assembly.version(),
+                "version": version("tweann"),
                 "started": assembly.now(),
             },
         )
@@ -348,9 +354,7 @@ class Evolution:
 
     def _generator(self) -> Generator:
         """Return the generator of the next call of the strategy, from a key of its own."""
-        key = make_key(
-            self._breeding.seed, self._breeding.stream, np.uint64(self._asks), ASK
-        )
+        key = make_key(self._breeding.seed, self._breeding.stream, np.uint64(self._asks), ASK)
         self._asks += 1
         return Generator(Philox(key=int(key)))
 
@@ -361,9 +365,7 @@ class Evolution:
             return self._breeding
         extra = self._breeding.mutation.node_extra.copy()
         extra[births] = self.generation
-        return self._breeding._replace(
-            mutation=self._breeding.mutation._replace(node_extra=extra)
-        )
+        return self._breeding._replace(mutation=self._breeding.mutation._replace(node_extra=extra))
 
     # ---------------------------------------------------------------- evaluation
 
@@ -398,19 +400,30 @@ class Evolution:
                 backend.cancel(job)
             raise
 
-    def _evaluator(
-        self, networks: NetworkSlice, keys: EvaluationKeys
-    ) -> Callable[[], Evaluations]:
-        return lambda: self.task.evaluate(networks, keys)
+    def _evaluator(self, networks: NetworkSlice, keys: EvaluationKeys) -> Callable[[], Evaluations]:
+        def evaluate() -> Evaluations:
+            began = time.perf_counter()
+            result = self.task.evaluate(networks, keys)
+            self._cost = (time.perf_counter() - began) / len(networks)
+            return result
+
+        return evaluate
 
     def _slices(self, n: int, capacity: int) -> list[tuple[int, int]]:
-        """Return the slices of a brood: one a genome for Python tasks, whose cost nobody knows."""
+        """Return the slices of a brood, none so small that handing it out costs more than it does.
+
+        One a genome for Python tasks: their cost varies, and a Ctrl-C should not wait for all. The cost is measured, so
+        slices differ from run to run; results do not depend on them.
+        """
         if self.task.info.kind == "python":
             pieces = n
+        elif capacity == 1:
+            pieces = 1
         else:
-            pieces = 1 if capacity == 1 else min(n, capacity * _SLICES)
+            worth = n if self._cost is None else int(n * self._cost / _SLICE_SECONDS)
+            pieces = max(1, min(n, capacity * _SLICES, worth))
         edges = [n * i // pieces for i in range(pieces + 1)]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
     def _write(self, brood: Brood, start: int, e: Evaluations) -> None:
         rows, part = brood.rows, slice(start, start + e.fitness.size)
@@ -511,7 +524,10 @@ class Evolution:
     def mutations(self) -> dict[str, tuple[int, int]]:
         """Return for each mutation operator how often it was applied, and found no legal place."""
         counts = self.pool.mutations.tolist()
-        return {operator.name.lower(): tuple(counts[operator]) for operator in MutationOperator}
+        return {
+            operator.name.lower(): (counts[operator][0], counts[operator][1])
+            for operator in MutationOperator
+        }
 
 
 class Interrupted(Exception):  # noqa: N818 - a signal, not an error

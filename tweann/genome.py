@@ -254,7 +254,9 @@ def _check(g: Genome) -> None:
         raise GenomeError(f"connection columns of different lengths: {sorted(lengths | {c})}")
     unknown = set(g.aggregation) - set(AGGREGATIONS)
     if unknown:
-        raise GenomeError(f"unknown aggregation {sorted(unknown)}: known are {', '.join(AGGREGATIONS)}")
+        raise GenomeError(
+            f"unknown aggregation {sorted(unknown)}: known are {', '.join(AGGREGATIONS)}"
+        )
     for name, values in (
         ("bias", g.bias),
         ("weight", g.weight),
@@ -262,7 +264,9 @@ def _check(g: Genome) -> None:
         *g.connection_extra.items(),
     ):
         if not np.isfinite(values).all():
-            raise GenomeError(f"{name} {int(np.argmin(np.isfinite(values)))} is not a finite number")
+            raise GenomeError(
+                f"{name} {int(np.argmin(np.isfinite(values)))} is not a finite number"
+            )
     ids = g.node_id
     if (ids[1:] <= ids[:-1]).any() or (n > 0 and ids[0] < 0):
         raise GenomeError("node ids must be non-negative and ascending, each once")
@@ -273,7 +277,9 @@ def _check(g: Genome) -> None:
             f"{g.n_inputs} inputs and {g.n_outputs} outputs"
         )
     source, target = g.source, g.target
-    unsorted = (target[1:] < target[:-1]) | ((target[1:] == target[:-1]) & (source[1:] <= source[:-1]))
+    unsorted = (target[1:] < target[:-1]) | (
+        (target[1:] == target[:-1]) & (source[1:] <= source[:-1])
+    )
     if unsorted.any():
         raise GenomeError("connections must be sorted by (target, source), each pair once")
     for name, ends in (("source", source), ("target", target)):

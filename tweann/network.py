@@ -40,9 +40,7 @@ def decode_genomes(genes: Genes, blocks: Int, layout: Layout) -> NetworkBatch:
         source=np.empty(edges, np.uint16),
         weight=np.empty(edges),
     )
-    room = decode_scratch(
-        int(n_nodes.max(initial=0)), int(n_connections.max(initial=0))
-    )
+    room = decode_scratch(int(n_nodes.max(initial=0)), int(n_connections.max(initial=0)))
     decode(genes, blocks, room, batch)
     return batch
 
@@ -167,9 +165,7 @@ class Network:
         """
         table = np.asarray(rows, dtype=np.float64)
         if table.ndim != 2 or table.shape[1] != self.n_inputs:
-            raise ConfigError(
-                f"expected rows of shape (n, {self.n_inputs}), came {table.shape}"
-            )
+            raise ConfigError(f"expected rows of shape (n, {self.n_inputs}), came {table.shape}")
         state = lane_state(self._values.size, self.n_connections)
         lanes = state.sums.size
         out = np.empty((table.shape[0], self.n_outputs))

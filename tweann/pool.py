@@ -109,9 +109,7 @@ class RowsView:
     ) -> Float:
         """Return the compatibility distance of each pair, (n_rows, n_other_rows)."""
         out = np.empty((len(rows), len(other_rows)))
-        distances(
-            self._pool.genes, self._rows["block"][rows], other.blocks[other_rows], c, out
-        )
+        distances(self._pool.genes, self._rows["block"][rows], other.blocks[other_rows], c, out)
         return out
 
     def genome(self, index: int) -> Genome:
@@ -411,4 +409,4 @@ class GenomePool:
                 )
             self.rows[name][:] = values
         self.release(gone)
-        brood.rows = self.make_rows(0)
+        brood.rows = {name: column[:0] for name, column in brood.rows.items()}

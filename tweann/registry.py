@@ -21,7 +21,6 @@ import pluggy
 
 from tweann import hookspecs
 from tweann.errors import PluginError, TweannError
-from tweann.genes import ACTIVATIONS
 from tweann.hookspecs import OBSERVER_HOOKS, PROJECT, REGISTRATION_HOOKS
 
 #: The kinds of things that plugins register.
@@ -274,11 +273,16 @@ class Registry:
         first = rows[0]
         if len(rows) > 1:
             return f"{first.kind} {first.name!r} is {_taken_by(rows)}"
-        if first.kind == "activation" and first.name in ACTIVATIONS:
-            return (
-                f"activation {first.name!r} of {first.origin} has the name of a built-in one; "
-                "it needs another"
-            )
+        if first.kind == "activation":
+            from tweann.genes import (
+                ACTIVATIONS,
+            )  # late: it brings numpy, half of the cost of --help
+
+            if first.name in ACTIVATIONS:
+                return (
+                    f"activation {first.name!r} of {first.origin} has the name of a built-in one; "
+                    "it needs another"
+                )
         return None
 
     def _unknown(self, kind: str, name: str) -> str:

@@ -138,9 +138,10 @@ def open_run(path: str | Path, out: Path) -> StoredRun:
 
 
 def _similar(name: str, names: list[str]) -> str:
-    """Return "; did you mean …?" with up to three names, the newest first where ``name`` is part of them."""
+    """Return "; did you mean …?": the newest three that ``name`` is part of, or the one that is like it."""
     parts = [known for known in reversed(names) if name in known]
-    close = (parts or difflib.get_close_matches(name, names, n=3))[:3]
+    # A high cutoff: the times and seeds in them make all names alike.
+    close = parts[:3] or difflib.get_close_matches(name, names, n=1, cutoff=0.8)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 

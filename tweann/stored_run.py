@@ -141,6 +141,7 @@ class StoredRun:
 
         Raises:
             StorageError: the file is there but cannot be read.
+            FormatError: the file is damaged.
         """
         if self._database is not None:
             rows = list(self._rows("generations"))
@@ -150,9 +151,7 @@ class StoredRun:
         path = self.folder / METRICS_FILE
         if not path.exists():
             return []
-        lines = _read(path).splitlines(keepends=True)
-        # The last line may be half written.
-        return [_figures(json.loads(line)) for line in lines if line.endswith(b"\n")]
+        return [_metrics(path, line) for line in _whole_lines(_read(path))]
 
     @property
     def _database(self) -> Path | None:
@@ -223,9 +222,8 @@ class StoredRun:
             return {}
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = file.read().splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith(b"\n")]
-        return _figures(json.loads(whole[-1])) if whole else {}
+            lines = _whole_lines(file.read())
+        return _metrics(path, lines[-1]) if lines else {}
 
     def _newest_champion(self) -> tuple[dict[str, Any], bytes | None] | None:
         """Return figures and codec bytes, None for the bytes of the file, of the newest champion.
@@ -272,6 +270,18 @@ def _figures(row: dict[str, Any]) -> dict[str, Any]:
     figures = {key: math.nan if value is None else value for key, value in row.items()}
     figures["metrics"] = {name: math.nan if v is None else v for name, v in metrics.items()}
     return figures
+
+
+def _whole_lines(content: bytes) -> list[bytes]:
+    """Return the lines without the last, if that is half written."""
+    return [line for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def _metrics(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        return _figures(json.loads(line))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise FormatError(f"{path} is damaged: {error} in {line[:80]!r}") from error
 
 
 def _read(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,3 +39,10 @@ class Workers:
         if self._executor is not None:
             self._executor.shutdown()
             self._executor = None
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: those it is bound to, not all that there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

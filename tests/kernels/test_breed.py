@@ -15,7 +15,7 @@ from reference_variation import OPERATORS, Birth, Variation
 from tweann.genes import Genes, Int, Operator
 from tweann.kernels.breed import BreedingParameters, Litter, breed, get_values, set_values
 
-EXTRA = {"n_node_extra": 1, "n_connection_extra": 1}
+EXTRA = (1, 1)
 WORDS = st.integers(0, 2**64 - 1)
 N_VALUES = 60
 
@@ -31,7 +31,7 @@ class Plan(NamedTuple):
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    several = genomes(max_hidden=4, max_connections=12, **EXTRA)
+    several = genomes(max_hidden=4, max_connections=12, n_extra=EXTRA)
     pool = draw(st.lists(several, min_size=1, max_size=3))
     births, parents = [], []
     for operator in draw(st.lists(st.sampled_from(list(Operator)), min_size=1, max_size=6)):
@@ -63,7 +63,9 @@ class Nursery(NamedTuple):
 
 def nursery(plan: Plan, seed: int = 0) -> Nursery:
     n = len(plan.births)
-    genes, blocks, free = pack([plan.seed_network, *plan.pool], seed, room=8, n_free=n, **EXTRA)
+    genes, blocks, free = pack(
+        [plan.seed_network, *plan.pool], seed, room=8, n_free=n, n_extra=EXTRA
+    )
 
     def rows(column: list[int]) -> Int:
         return np.array([blocks[1 + i] if i >= 0 else -1 for i in column], np.int64)
@@ -99,7 +101,7 @@ def counters() -> Int:
 
 
 @PROPERTY
-@given(plans(), variations(**EXTRA), WORDS, WORDS, st.sampled_from([0.5, 1.0]), st.booleans())
+@given(plans(), variations(n_extra=EXTRA), WORDS, WORDS, st.sampled_from([0.5, 1.0]), st.booleans())
 def test_every_child_is_the_twins_and_parents_stay(
     plan: Plan, v: Variation, seed: int, stream: int, keep_rate: float, warm: bool
 ) -> None:
@@ -118,7 +120,7 @@ def test_every_child_is_the_twins_and_parents_stay(
 
 
 @settings(PROPERTY, max_examples=40)
-@given(plans(), variations(**EXTRA), st.data())
+@given(plans(), variations(n_extra=EXTRA), st.data())
 def test_slices_in_any_order_breed_the_same_children_and_count_alike(
     plan: Plan, v: Variation, data: st.DataObject
 ) -> None:

@@ -59,9 +59,11 @@ class Program(click.Group):
                 command = self.get_command(ctx, name)
                 help_text = "" if command is None else command.get_short_help_str(limit=70)
             rows.append((name, help_text))
-        if rows:
-            with formatter.section("Commands"):
+        with formatter.section("Commands"):
+            if rows:
                 formatter.write_dl(rows)
+            else:
+                formatter.write_text("none: tweann is not installed, run `pip install -e .`")
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tweann.config.errors import FaultyConfigError, Fault
+from tweann.config.errors import Fault, FaultyConfigError
 from tweann.config.loading import load
 from tweann.config.sections import (
     Config,
@@ -20,9 +20,9 @@ from tweann.config.sections import (
 
 __all__ = [
     "Config",
-    "FaultyConfigError",
     "EvaluationSection",
     "Fault",
+    "FaultyConfigError",
     "GenomeSettings",
     "MutationSettings",
     "NoSettings",

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from tweann.config.errors import FaultyConfigError, Fault, Key, unknown_keys, validation_faults
+from tweann.config.errors import Fault, FaultyConfigError, Key, unknown_keys, validation_faults
 from tweann.config.lines import key_lines, line_of
 from tweann.config.sections import (
     Config,

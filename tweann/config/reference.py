@@ -202,6 +202,8 @@ def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "enum" in field:
         return ", ".join(f"`{_toml(value)}`" for value in field["enum"])
     kind = str(field.get("type", "any"))
+    if "prefixItems" in field:
+        return f"[{', '.join(_type(item, definitions) for item in field['prefixItems'])}]"
     if kind == "array":
         return f"list of {_type(field.get('items', {}), definitions)}"
     if kind == "object":

@@ -12,9 +12,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 from llvmlite import ir
-from numba import types
+from numba import types as numba_types
 from numba.extending import intrinsic
-
 
 
 def _drop_stale_cache() -> None:
@@ -30,6 +29,8 @@ def _drop_stale_cache() -> None:
 
 
 _drop_stale_cache()
+
+types: Any = numba_types  # its type hints do not cover what we build signatures with
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,12 +68,12 @@ def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """
     return cast(
         "Callable[[Callable[..., Any]], Any]",
-        numba.cfunc(signature, cache=True, nopython=True, error_model="numpy"),
+        numba.cfunc(signature, cache=True, error_model="numpy"),
     )
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def call_pointer(_context: Any, address: Any, s: Any) -> Any:
+@intrinsic
+def _call_pointer(_context: Any, address: Any, s: Any) -> Any:
     """Call the compiled ``float64(float64)`` function at ``address`` (uint64)."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -82,3 +83,6 @@ def call_pointer(_context: Any, address: Any, s: Any) -> Any:
         return builder.call(pointer, [arguments[1]])
 
     return types.float64(types.uint64, types.float64), generate
+
+
+call_pointer = cast("Callable[[Any, float], float]", _call_pointer)

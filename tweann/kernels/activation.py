@@ -87,7 +87,7 @@ def clip(s: float, bound: float) -> float:
 
 
 @fused_kernel
-def other_activation(code: int, s: float, custom: NDArray[np.uint64]) -> float:  # noqa: C901, PLR0911, PLR0912 - a table in code
+def other_activation(code: int, s: float, custom: NDArray[np.uint64]) -> float:
     """Return the value at ``s`` of any activation but tanh; see `activation`."""
     if code == SIGMOID:
         return sigmoid(s)
@@ -162,7 +162,7 @@ def activation(code: int, s: float, custom: NDArray[np.uint64]) -> float:
 
 
 @fused_kernel
-def aggregate(code: int, delivered: Float, n: int, scratch: Float) -> float:  # noqa: C901, PLR0912 - a table in code
+def aggregate(code: int, delivered: Float, n: int, scratch: Float) -> float:
     """Return the aggregation of the products ``delivered[:n]``; 0 for none.
 
     ``difference`` adds up like ``sum``: what the products are of is the caller's affair.
@@ -204,4 +204,4 @@ def aggregate(code: int, delivered: Float, n: int, scratch: Float) -> float:  # 
             result += delivered[i]
         if code == MEAN:
             result /= n
-    return result
+    return float(result)

@@ -110,12 +110,12 @@ def breed(
                 randomise(genes, child, p.keep_rate, p.mutation, rng)
             elif litter.birth[i] > 0:
                 mutate_weights(genes, child, litter.strength[i], p.mutation, rng)
-        elif operator == _CROSSOVER or operator == _CROSSOVER_MUTATE:  # noqa: PLR1714 - no tuples in kernels
+        elif operator in (_CROSSOVER, _CROSSOVER_MUTATE):
             rng[0] = make_key(p.seed, p.stream, number, CROSSOVER)
             crossover(genes, litter.parent_a[i], litter.parent_b[i], child, p.disable_rate, rng)
         else:
             copy_genome(genes, litter.parent_a[i], child)
-        if operator == _MUTATE or operator == _CROSSOVER_MUTATE:  # noqa: PLR1714
+        if operator in (_MUTATE, _CROSSOVER_MUTATE):
             rng[0] = make_key(p.seed, p.stream, number, MUTATE)
             mutate(genes, child, litter.strength[i], p.mutation, rng, marks, counts)
         elif operator == _SET_VALUES:

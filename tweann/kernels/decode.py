@@ -38,7 +38,9 @@ class NetworkBatch(NamedTuple):
     node_start: Int  #: (n + 1,)
     edge_start: Int  #: (n + 1,)
     kind: UInt8  #: (n,) bits
-    edge_stop: NDArray[np.uint32]  #: (nodes,) where a node's edges end, counted from the network's first
+    edge_stop: NDArray[
+        np.uint32
+    ]  #: (nodes,) where a node's edges end, counted from the network's first
     activation: UInt8  #: (nodes,)
     aggregation: UInt8  #: (nodes,)
     bias: Float  #: (nodes,)

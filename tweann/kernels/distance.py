@@ -44,7 +44,7 @@ def compatibility_distance(genes: Genes, a: int, b: int, c: DistanceCoefficients
     result = c.c1 * (n + m - 2 * matching) / size
     if matching > 0:
         result += c.c3 * difference / matching
-    return result
+    return float(result)
 
 
 @kernel

@@ -65,7 +65,7 @@ def split_id(source: int, target: int, k: int) -> int:
     middle = low + (((high - low) * share) >> 24)
     if middle <= low or middle >= high:
         return -1
-    return (middle << HASH_BITS) | np.int64(h >> _S40)
+    return int((middle << HASH_BITS) | np.int64(h >> _S40))
 
 
 @kernel

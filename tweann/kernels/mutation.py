@@ -240,9 +240,7 @@ def choose(n: int, rng: UInt64Array) -> int:
 
 
 @kernel
-def delete_connection(
-    genes: Genes, block: int, rng: UInt64Array, marks: NDArray[np.bool_]
-) -> bool:
+def delete_connection(genes: Genes, block: int, rng: UInt64Array, marks: NDArray[np.bool_]) -> bool:
     """Remove a random connection gene, and hidden nodes that no gene names any more."""
     if genes.n_connections[block] == 0:
         return False
@@ -275,9 +273,7 @@ def toggle_connection(genes: Genes, block: int, rng: UInt64Array) -> bool:
 
 
 @kernel
-def change_code(
-    column: UInt8, first: int, hidden: int, options: UInt8, rng: UInt64Array
-) -> bool:
+def change_code(column: UInt8, first: int, hidden: int, options: UInt8, rng: UInt64Array) -> bool:
     """Give a random hidden node another code: draws the node, then one of the other options."""
     if hidden <= 0 or options.size < 2:
         return False

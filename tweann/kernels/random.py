@@ -38,7 +38,10 @@ SPLIT: Final = np.uint64(6)
 
 def _ziggurat_tables() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the layers' right edges x_0 > x_1 > … > x_256 = 0 and their heights e^(-x²/2)."""
-    edge, area = 3.6541528853610088, 0.00492867323399  # for 256 layers, Marsaglia & Tsang, section 3
+    edge, area = (
+        3.6541528853610088,
+        0.00492867323399,
+    )  # for 256 layers, Marsaglia & Tsang, section 3
     x = np.zeros(257)
     x[0], x[1] = area / math.exp(-0.5 * edge * edge), edge
     for i in range(2, 256):
@@ -59,7 +62,9 @@ def mix(z: np.uint64) -> np.uint64:
 
 
 @kernel
-def make_key(seed: np.uint64, stream: np.uint64, number: np.uint64, purpose: np.uint64) -> np.uint64:
+def make_key(
+    seed: np.uint64, stream: np.uint64, number: np.uint64, purpose: np.uint64
+) -> np.uint64:
     """Return ``mix(mix(mix(mix(seed) + stream) + number) + purpose)``."""
     return mix(mix(mix(mix(seed) + stream) + number) + purpose)
 
@@ -96,14 +101,14 @@ def next_normal(rng: UInt64Array) -> float:
         u = float(bits >> _S11) * 2.220446049250313e-16 - 1.0
         x = u * ZIGGURAT_X[layer]
         if abs(x) < ZIGGURAT_X[layer + 1]:
-            return x
+            return float(x)
         if layer == 0:  # the tail beyond x_1
             edge = ZIGGURAT_X[1]
             while True:
                 a = -math.log(1.0 - next_uniform(rng)) / edge
                 b = -math.log(1.0 - next_uniform(rng))
                 if b + b > a * a:
-                    return edge + a if u > 0.0 else -(edge + a)
+                    return float(edge + a) if u > 0.0 else -float(edge + a)
         low, high = ZIGGURAT_Y[layer], ZIGGURAT_Y[layer + 1]
         if low + next_uniform(rng) * (high - low) < math.exp(-0.5 * x * x):
-            return x
+            return float(x)

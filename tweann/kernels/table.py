@@ -33,7 +33,7 @@ _MIDDLE: Final = 0.5
 
 
 class Table(NamedTuple):
-    """Rows in blocks of lanes, so that a block's inputs lie together; the last block is filled up with zeros."""
+    """Rows in blocks of lanes, so that a block's inputs lie together; the last block is filled up with the last row."""
 
     inputs: Float  #: (blocks, n_inputs, lanes)
     targets: Float  #: (blocks, n_outputs, lanes)
@@ -53,7 +53,9 @@ class TableResults(NamedTuple):
     """What a table says of networks: (n,) each."""
 
     fitness: Float
-    n_right: Int  #: rows right: all outputs on the target's side of 0.5; the class of the largest output
+    n_right: (
+        Int  #: rows right: all outputs on the target's side of 0.5; the class of the largest output
+    )
     flags: Int
 
 
@@ -157,9 +159,7 @@ def predict_table(
         for lane in range(min(lanes, table.n_rows - block * lanes)):
             for j in range(net.n_outputs):
                 a = state.values[first_output + j, lane] * p.scaling.scale[j] + p.scaling.offset[j]
-                out[block * lanes + lane, j] = min(
-                    max(a, p.scaling.low[j]), p.scaling.high[j]
-                )
+                out[block * lanes + lane, j] = min(max(a, p.scaling.low[j]), p.scaling.high[j])
 
 
 def pack_rows(inputs: Float, targets: Float, lanes: int) -> Table:
@@ -167,8 +167,8 @@ def pack_rows(inputs: Float, targets: Float, lanes: int) -> Table:
 
     def blocks(rows: Float) -> Float:
         n = -(-rows.shape[0] // lanes)
-        padded = np.zeros((n * lanes, rows.shape[1]))
-        padded[: rows.shape[0]] = rows
+        filled = np.minimum(np.arange(n * lanes), rows.shape[0] - 1)
+        padded = rows[filled]  # not zeros: a network may overflow at zeros and nowhere else
         return np.ascontiguousarray(padded.reshape(n, lanes, -1).transpose(0, 2, 1))
 
     return Table(blocks(inputs), blocks(targets), inputs.shape[0])

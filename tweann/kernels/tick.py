@@ -7,7 +7,7 @@ whether it is activated once, in a rollout or over a table.
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from tweann.kernels.decode import MIXED, REMEMBERS, NetworkBatch
 
 #: Rows that are evaluated side by side; more would leave the second-level cache with large networks.
 LANES: Final = 128
+
+
+#: Unsigned in the kernels: signed indices allow for wrap-around, which costs a third of the speed.
+Index: TypeAlias = int | np.uint64
 
 
 class TickState(NamedTuple):
@@ -79,10 +83,10 @@ def reset(net: NetworkBatch, k: int, state: TickState) -> None:
 @fused_kernel
 def aggregate_edges(
     net: NetworkBatch,
-    node: np.uint64,
-    start: np.uint64,
-    stop: np.uint64,
-    first_edge: np.uint64,
+    node: Index,
+    start: Index,
+    stop: Index,
+    first_edge: Index,
     state: TickState,
 ) -> float:
     """Return the aggregated input of a node of any kind."""
@@ -103,12 +107,12 @@ def aggregate_edges(
 @fused_kernel
 def aggregate_edges_in_lane(
     net: NetworkBatch,
-    node: np.uint64,
-    start: np.uint64,
-    stop: np.uint64,
-    first_edge: np.uint64,
+    node: Index,
+    start: Index,
+    stop: Index,
+    first_edge: Index,
     state: LaneState,
-    lane: np.uint64,
+    lane: Index,
 ) -> float:
     """The same for one lane."""
     n = 0
@@ -241,7 +245,7 @@ def activate_sums(
 
 @fused_kernel
 def add_edges_in_lanes(
-    net: NetworkBatch, start: np.uint64, stop: np.uint64, values: Float, sums: Float
+    net: NetworkBatch, start: Index, stop: Index, values: Float, sums: Float
 ) -> None:
     """Write the sum of weight times value over edges ``start`` to ``stop`` to ``sums``, (lanes,).
 
@@ -297,7 +301,9 @@ def tick_lanes(net: NetworkBatch, k: int, state: LaneState, custom: NDArray[np.u
         edge = stop
         bias = net.bias[node]
         code = net.activation[node]
-        wrong = np.uint64(0)  # counted, since a branch in the loop would keep it from being vectorised
+        wrong = np.uint64(
+            0
+        )  # counted, since a branch in the loop would keep it from being vectorised
         if code == TANH:
             for lane in range(lanes):
                 v = tanh(sums[lane] + bias)

@@ -162,18 +162,13 @@ def _checked(value: object, n_descriptor: int, n_objectives: int) -> Evaluation:
     """
     if not isinstance(value, Evaluation):
         return _checked(Evaluation(_finite("the result", value)), n_descriptor, n_objectives)
-    columns = []
-    for name, n in (("descriptor", n_descriptor), ("objectives", n_objectives)):
-        given = list(getattr(value, name))
-        if len(given) != n:
-            raise ValueError(f"expected {n} values of {name}, came {len(given)}")
-        columns.append([_finite(f"{name} {i}", x) for i, x in enumerate(given)])
     solved = value.solved
     if not isinstance(solved, (bool, np.bool_)):
         raise TypeError(f"expected solved to be True or False, came {_shown(solved)}")
     return Evaluation(
         _finite("fitness", value.fitness),
-        *columns,
+        _several("descriptor", value.descriptor, n_descriptor),
+        _several("objectives", value.objectives, n_objectives),
         solved=bool(solved),
         steps=_count("steps", value.steps, 0),
         n_evaluations=_count("n_evaluations", value.n_evaluations, 1),
@@ -191,6 +186,13 @@ def _finite(what: str, value: object) -> float:
         found = np.inf
     if not np.isfinite(found):
         raise ValueError(f"expected {what} to be a finite number, came {_shown(value)}")
+    return found
+
+
+def _several(name: str, values: Sequence[float], n: int) -> list[float]:
+    found = [_finite(f"{name} {i}", value) for i, value in enumerate(values)]
+    if len(found) != n:
+        raise ValueError(f"expected {n} values of {name}, came {len(found)}")
     return found
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -68,7 +68,9 @@ def task_decorator(name: str, signature: Any, form: str) -> Decorator:
 def require_made_by(decorator: str, function: object, task: str) -> None:
     """Raise `ConfigError` unless ``function`` was made by ``decorator``."""
     if getattr(function, "made_by", None) != decorator:
-        raise ConfigError(f"task {task}: expected a function made by @{decorator}, came {function!r}")
+        raise ConfigError(
+            f"task {task}: expected a function made by @{decorator}, came {function!r}"
+        )
 
 
 #: ``reset(state, params, key)`` writes the state in which an episode begins.
@@ -82,6 +84,15 @@ task_step: Final = task_decorator("task_step", STEP, "step(state, params, action
 task_score: Final = task_decorator("task_score", SCORE, "score(state, params, out)")
 #: Compiles a helper that the functions of a task call.
 task_function: Final = kernel
+
+
+class Simulation(NamedTuple):
+    """The four functions of a task, compiled."""
+
+    reset: Compiled
+    observe: Compiled
+    step: Compiled
+    score: Compiled
 
 
 @task_score
@@ -119,7 +130,7 @@ class CompiledTask(Task):
             ConfigError: a function is not compiled by its decorator, or a size is out of range.
         """
         self.info = info
-        self._functions = (reset, observe, step, score)
+        self.simulation = Simulation(reset, observe, step, score)
         self._state_size, self._max_steps = state_size, max_steps
         self._params = np.array(params, dtype=np.float64)
         self._solved_at = solved_at
@@ -129,7 +140,7 @@ class CompiledTask(Task):
         """Run every network through all episodes; fitness is their mean."""
         result = Evaluations.empty(len(networks), self.info)
         episodes = keys.episodes(self.info.episodes)
-        self.run_episodes(networks, episodes, result, self._functions, self._max_steps)
+        self.run_episodes(networks, episodes, self.simulation, self._max_steps, result)
         if self._solved_at is not None:
             result.solved[:] = result.fitness >= self._solved_at
         return result
@@ -138,18 +149,18 @@ class CompiledTask(Task):
         self,
         networks: NetworkSlice,
         episodes: UInt64Array,
-        out: Evaluations,
-        functions: tuple[Callable[..., Any], ...],
+        simulation: Simulation,
         max_steps: int,
+        out: Evaluations,
     ) -> None:
-        """Run every network through given episodes of given functions; ``evaluate`` without the task's own.
+        """Run every network through episodes that need not be the task's own, for tests of champions.
 
         Args:
             networks: (n,).
             episodes: (e,) the keys that the resets get.
-            out: (n,) written.
-            functions: reset, observe, step, score.
+            simulation: what to run, with the task's sizes and constants.
             max_steps: of an episode.
+            out: (n,) written.
         """
         p = RolloutParameters(
             self._params,
@@ -168,14 +179,23 @@ class CompiledTask(Task):
         columns = RolloutResults(
             out.fitness, out.solved, out.steps, out.flags, out.descriptor, out.objectives
         )
-        rollout(networks.batch, *functions, p, scratch, columns)
+        rollout(
+            networks.batch,
+            simulation.reset,
+            simulation.observe,
+            simulation.step,
+            simulation.score,
+            p,
+            scratch,
+            columns,
+        )
         out.validation[:] = out.fitness
         out.fail_invalid(f"task {self.info.name}: the score is not a finite number")
 
     def _check(self) -> None:
         name = self.info.name
         decorators = ("task_reset", "task_observe", "task_step", "task_score")
-        for function, decorator in zip(self._functions, decorators, strict=True):
+        for function, decorator in zip(self.simulation, decorators, strict=True):
             require_made_by(decorator, function, name)
         for what, value, least in (
             ("state_size", self._state_size, 0),
@@ -189,4 +209,3 @@ class CompiledTask(Task):
             raise ConfigError(
                 f"task {name}: params must be a list of numbers, came shape {self._params.shape}"
             )
-

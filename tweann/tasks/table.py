@@ -67,7 +67,9 @@ class TableTask(Task):
         if loss not in LOSSES:
             close = difflib.get_close_matches(str(loss), LOSSES, n=1)
             hint = f", did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(f"task {info.name}: no loss {loss!r}{hint} (known: {', '.join(LOSSES)})")
+            raise ConfigError(
+                f"task {info.name}: no loss {loss!r}{hint} (known: {', '.join(LOSSES)})"
+            )
         if solved_share is not None and (
             not 0.0 < solved_share <= 1.0 or LOSSES[loss] == Loss.MEAN_SQUARED_ERROR
         ):
@@ -88,12 +90,15 @@ class TableTask(Task):
         result = Evaluations.empty(len(networks), self.info)
         train = self.results(networks, "train")
         result.fitness[:], result.flags[:] = train.fitness, train.flags
-        result.steps[:] = self.parts["train"].n_rows * self.info.ticks
+        n_rows = self.parts["train"].n_rows
         result.validation[:] = result.fitness
         if self._solved_share is not None:
-            result.solved[:] = train.n_right >= self._solved_share * self.parts["train"].n_rows
+            result.solved[:] = train.n_right >= self._solved_share * n_rows
         if "validation" in self.parts:
-            result.validation[:] = self.results(networks, "validation").fitness
+            found = self.results(networks, "validation").fitness
+            result.validation[:] = np.where(np.isfinite(found), found, -np.inf)
+            n_rows += self.parts["validation"].n_rows
+        result.steps[:] = n_rows * self.info.ticks
         result.fail_invalid(f"task {self.info.name}: the sum of errors is not a finite number")
         return result
 
