@@ -8,7 +8,7 @@ go to new genomes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -62,6 +62,22 @@ class GenerationalSettings(Section):
     speciation: bool = Field(True, description="False: the whole population is one species.")
 
 
+class Ranking(NamedTuple):
+    """Rows by species, best first."""
+
+    order: Int  #: (n,) rows
+    starts: Int  #: (m,) where in ``order`` each species begins
+    sizes: Int  #: (m,)
+
+    @classmethod
+    def of(cls, species: Int, fitness: Float) -> Ranking:
+        """Rank rows of the given species, (n,), and fitness, (n,) without NaN."""
+        order = np.lexsort((-fitness, species))
+        ranked = species[order]
+        starts = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
+        return cls(order, starts, np.diff(np.append(starts, order.size)))
+
+
 class Generational:
     """Strategy ``generational``."""
 
@@ -81,16 +97,17 @@ class Generational:
         self._best: Float = np.zeros(0)  # best fitness that each ever had
         self._improved: Int = np.zeros(0, np.int64)  # when it had it first
         self._champion, self._champion_improved = -np.inf, 0
-        # rows, one a species, drawn in `ask`; they stay the same rows until `tell` has spoken
-        self._representatives: Int = np.zeros(0, np.int64)
+        # Made in `ask` for `tell`: between the two the pool's rows stay as they are.
+        self._ranking = Ranking(*(np.zeros(0, np.int64),) * 3)
+        self._representatives: Int = np.zeros(0, np.int64)  # rows, one a species
 
     def ask(self, pool: PoolView, n: int, rng: Generator) -> BreedingPlan:
         """Return a plan for ``population`` children, shared out among species by their fitness."""
         n = min(n, self._settings.population)
         if len(pool) == 0:
             return BreedingPlan.fresh(n)
-        order, starts, sizes = self._ranked(pool)
         fitness = ranking_fitness(pool.fitness)
+        self._ranking = order, starts, sizes = Ranking.of(pool.species, fitness)
         self._representatives = order[starts + (rng.random(sizes.size) * sizes).astype(np.int64)]
         shifted = fitness - fitness.min()
         shares = np.add.reduceat(shifted[order], starts) / sizes
@@ -120,8 +137,9 @@ class Generational:
     def tell(self, pool: PoolView, brood: BroodView) -> Survivors:
         """Put the children into species; they replace all but the elites."""
         n_old, n_new = len(pool), len(brood)
-        fitness = np.concatenate((ranking_fitness(pool.fitness), ranking_fitness(brood.fitness)))
-        elites = self._elites(pool)
+        old = ranking_fitness(pool.fitness)
+        fitness = np.concatenate((old, ranking_fitness(brood.fitness)))
+        elites = self._elites(old)
         children = n_old + np.arange(n_new)
         excess = elites.size + n_new - self._settings.population
         if excess > 0:  # the worst children make room for elites, the later first among equals
@@ -168,13 +186,6 @@ class Generational:
 
     # ------------------------------------------------------------------ breeding
 
-    def _ranked(self, pool: PoolView) -> tuple[Int, Int, Int]:
-        """Return the rows by species, best first, then where each species starts, and its size."""
-        order = np.lexsort((-ranking_fitness(pool.fitness), pool.species))
-        species = pool.species[order]
-        starts = np.flatnonzero(np.concatenate(([True], species[1:] != species[:-1])))
-        return order, starts, np.diff(np.append(starts, order.size))
-
     def _may_breed(self) -> Bool:
         """Return which species breed: neither stagnant, nor, in a stagnant population, beyond the second."""
         may = np.ones(self._ids.size, np.bool_)
@@ -210,20 +221,22 @@ class Generational:
 
     # ------------------------------------------------------------------ survival
 
-    def _elites(self, pool: PoolView) -> Int:
+    def _elites(self, fitness: Float) -> Int:
         """Return the rows that stay: the best of each large species, and the best of all."""
-        if len(pool) == 0 or self._settings.elitism == 0:
+        if fitness.size == 0 or self._settings.elitism == 0:
             return np.zeros(0, np.int64)
-        order, starts, sizes = self._ranked(pool)
+        order, starts, sizes = self._ranking
         rank = np.arange(order.size) - np.repeat(starts, sizes)
         large = np.repeat(sizes >= self._settings.elitism_min_size, sizes)
-        stays = order[large & (rank < self._settings.elitism)]
-        champion = np.argmax(ranking_fitness(pool.fitness))
-        stays = np.union1d(stays, [champion])
+        stays = np.zeros(fitness.size, np.bool_)
+        stays[order[large & (rank < self._settings.elitism)]] = True
+        stays[np.argmax(fitness)] = True
+        elites = np.flatnonzero(stays)
         # with many species elites must not crowd out the children
         room = max(1, self._settings.population // 2)
-        fitness = ranking_fitness(pool.fitness)[stays]
-        return np.sort(stays[np.argsort(-fitness, kind="stable")[:room]])
+        if elites.size > room:
+            elites = np.sort(elites[np.argsort(-fitness[elites], kind="stable")[:room]])
+        return elites
 
     def _assign(self, pool: PoolView, brood: BroodView) -> Int:
         """Return the species of each child, founding new ones."""

@@ -21,7 +21,8 @@ KEYS = EvaluationKeys(seed=1)
 @kernel
 def call_step(step: Any, state: Float, action: Float) -> tuple[float, bool]:
     """Call a task's ``step`` as the rollout kernel does; it has no parameters."""
-    return step(state, np.zeros(0), action)
+    reward, done = step(state, np.zeros(0), action)
+    return reward, done
 
 
 @kernel

@@ -288,22 +288,17 @@ class GenomePool:
         """
         n = operator.size
         rows = self.make_rows(births.size)
-        parents = np.unique(
-            np.concatenate(
-                (
-                    self.rows["block"][parent_a[parent_a >= 0]],
-                    np.array([parameters.template], np.int64),
-                )
-            )
-        )
+        blocks = np.append(self.rows["block"], parameters.template)
         self.make_room(
-            min(int(self.genes.n_nodes[parents].max()) + _NEW_NODES, self.layout.max_nodes),
+            min(int(self.genes.n_nodes[blocks].max()) + _NEW_NODES, self.layout.max_nodes),
             min(
-                int(self.genes.n_connections[parents].max()) + _NEW_CONNECTIONS,
+                int(self.genes.n_connections[blocks].max()) + _NEW_CONNECTIONS,
                 self.layout.max_connections,
             ),
         )
-        rows["block"] = np.concatenate((self.allocate(n), self.insert(immigrants)))
+        rows["block"][:n] = self.allocate(n)
+        if immigrants:
+            rows["block"][n:] = self.insert(immigrants)
         rows["id"], rows["generation"][:] = births, generation
         rows["operator"][:n], rows["origin"][n:] = operator, int(Origin.IMMIGRANT)
         for name, parent in (("parent_a", parent_a), ("parent_b", parent_b)):

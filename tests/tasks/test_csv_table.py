@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,7 @@ def test_the_parts_have_their_shares_and_every_row_once(tmp_path: Path) -> None:
         part: np.round(arrays(task, part)[1][:, 0] * scale + mean).tolist() for part in task.parts
     }
     assert [len(values[part]) for part in ("train", "validation", "test")] == [60, 20, 20]
-    assert sorted(sum(values.values(), [])) == list(range(100))
+    assert sorted(v for part in values.values() for v in part) == list(range(100))
     assert values["train"] != list(range(60))
 
 
@@ -203,7 +202,13 @@ def test_numbers_that_are_classes_are_sorted_by_value(tmp_path: Path) -> None:
 
 
 def test_quotes_blanks_blank_lines_a_byte_order_mark_and_a_delimiter(tmp_path: Path) -> None:
-    lines = ['\ufeff a ; "the y"', "", *(f' {i};"{"u;v" if i % 2 else "w"}"' for i in range(8)), ""]
+    lines = [
+        '\ufeff a ; "the y"',
+        "",
+        *(f' {i};"{"u;v" if i % 2 else "w"}"' for i in range(8)),
+        "  ",
+        "",
+    ]
     task = classification(write(tmp_path, "\r\n".join(lines)), target="the y", delimiter=";")
     assert task.info.inputs == ("a",)
     assert task.info.outputs == ("the y=u;v", "the y=w")
@@ -225,7 +230,11 @@ ROWS = "".join(f"{i},{i * i},{'xz'[i % 2]}\n" for i in range(12))
         ("\n\n", {}, "is empty"),
         ("a,b,y\n", {}, "has no rows: there is only a header"),
         ("a,b,y\n1,,x\n", {"holes": "drop"}, "has no rows: all 1 rows have holes"),
-        ("a,b,yes\n" + ROWS, {}, r"task.target: .*table.csv has no column 'y', did you mean 'yes'"),
+        (
+            "a,b,type\n" + ROWS,
+            {"target": "typ"},
+            r"task.target: .*no column 'typ', did you mean 'type'",
+        ),
         ("a;b;y\n" + ROWS.replace(",", ";"), {}, "is task.delimiter = ',' right?"),
         ("a,b,y\n" + ROWS, {"ignore": ("bb",)}, "task.ignore: .*did you mean 'b'"),
         ("a,b,y\n" + ROWS, {"ignore": ("y",)}, "task.ignore: 'y' is the target"),
@@ -283,7 +292,7 @@ def test_too_few_rows_for_a_regression_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file: .*nowhere.csv"):
+    with pytest.raises(ConfigError, match=r"no such file: .*nowhere\.csv"):
         regression(tmp_path / "nowhere.csv")
     with pytest.raises(ConfigError, match="cannot read"):
         regression(tmp_path)
@@ -311,15 +320,7 @@ def test_settings_that_mean_nothing_are_refused(options: Any) -> None:
         CsvTable.Settings(**given)
 
 
-def test_numbers_near_the_end_of_the_range_end_in_a_message_not_in_a_warning(
-    tmp_path: Path,
-) -> None:
+def test_numbers_that_are_too_large_to_be_standardised_are_refused(tmp_path: Path) -> None:
     text = "a,y\n" + "".join(f"{(-1) ** i * 1.7e308},{i}\n" for i in range(10))
-    task_or_error: Any
-    try:
-        task_or_error = regression(write(tmp_path, text))
-    except Exception as error:
-        task_or_error = error
-    assert "finite" in str(task_or_error) or all(
-        math.isfinite(v) for v in arrays(task_or_error, "train")[0].ravel()
-    )
+    with pytest.raises(ConfigError, match="column 'a' are too large"):
+        regression(write(tmp_path, text))

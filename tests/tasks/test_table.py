@@ -10,7 +10,7 @@ import pytest
 from task_networks import KEYS, linear, random_linear, slice_of
 
 from tweann.errors import ConfigError, TaskError
-from tweann.genes import Float, Flag
+from tweann.genes import Flag, Float
 from tweann.genome import Genome
 from tweann.tasks.base import TaskInfo, names
 from tweann.tasks.table import LOSSES, Rows, TableTask

@@ -60,22 +60,24 @@ class CsvTable(TableTask):
             description="`classification`: minus the cross-entropy of a softmax. `regression`: minus the mean "
             "squared error of standardised targets."
         )
-        ignore: tuple[str, ...] = Field((), description="Names of columns to leave out.")
-        split_seed: int = Field(1, ge=0, le=2**63 - 1, description="Which rows go to which part.")
+        ignore: tuple[str, ...] = Field(default=(), description="Names of columns to leave out.")
+        split_seed: int = Field(
+            default=1, ge=0, le=2**63 - 1, description="Which rows go to which part."
+        )
         shares: tuple[float, float, float] = Field(
-            (0.6, 0.2, 0.2),
+            default=(0.6, 0.2, 0.2),
             description="Shares of the training, validation and test part; each class is split alike.",
         )
         holes: Literal["refuse", "drop"] = Field(
-            "refuse",
+            default="refuse",
             description="What to do with rows that lack a value: refuse the file, or drop them.",
         )
         delimiter: str = Field(
-            ",", min_length=1, max_length=1, description="What stands between cells."
+            default=",", pattern=r'^[^"\r\n]$', description="The character between cells."
         )
-        max_cells: int = Field(50_000_000, ge=1, description="Cap on rows times columns.")
+        max_cells: int = Field(default=50_000_000, ge=1, description="Cap on rows times columns.")
         max_categories: int = Field(
-            100,
+            default=100,
             ge=2,
             le=10_000,
             description="Cap on the different texts of a column, and on classes.",
@@ -272,10 +274,12 @@ def _encoding(column: Column, train: Int) -> Encoding | None:
             return None
         return Encoding(column.name, column.categories, 0.0, 1.0)
     values = column.numbers[train]
-    with np.errstate(
-        all="ignore"
-    ):  # of numbers near the end of the range the task says what is wrong
+    with np.errstate(over="ignore", invalid="ignore"):
         mean, scale = float(values.mean()), float(values.std())
+    if not math.isfinite(mean) or not math.isfinite(scale):
+        raise ConfigError(
+            f"task.file: the numbers of column {column.name!r} are too large to be standardised"
+        )
     if scale == 0.0 or np.all(values == values[0]):
         return None
     return Encoding(column.name, None, mean, scale)

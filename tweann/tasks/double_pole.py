@@ -200,7 +200,10 @@ class DoublePole(CompiledTask):
         """Section [task]."""
 
         max_steps: int = Field(
-            LONG_RUN, ge=1, le=10_000_000, description="Actions to be survived; solved there."
+            default=LONG_RUN,
+            ge=1,
+            le=10_000_000,
+            description="Actions to be survived; solved there.",
         )
 
     def __init__(self, settings: Settings) -> None:

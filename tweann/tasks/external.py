@@ -20,15 +20,18 @@ class External(Task):
         n_inputs: int = Field(ge=1, le=10_000, description="How many inputs the networks have.")
         n_outputs: int = Field(ge=1, le=10_000, description="How many outputs they have.")
         inputs: tuple[str, ...] = Field(
-            (), description="Names of the inputs; by default `x0`, `x1`, …"
+            default=(), description="Names of the inputs; by default `x0`, `x1`, …"
         )
         outputs: tuple[str, ...] = Field(
-            (), description="Names of the outputs; by default `y0`, `y1`, …"
+            default=(), description="Names of the outputs; by default `y0`, `y1`, …"
         )
         descriptor: tuple[tuple[str, float, float], ...] = Field(
-            (), description="Name, low and high of each dimension of the behaviour that is told."
+            default=(),
+            description="Name, low and high of each dimension of the behaviour that is told.",
         )
-        n_objectives: int = Field(0, ge=0, le=100, description="How many objectives are told.")
+        n_objectives: int = Field(
+            default=0, ge=0, le=100, description="How many objectives are told."
+        )
 
     def __init__(self, settings: Settings) -> None:
         self.info = TaskInfo(

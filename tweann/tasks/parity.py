@@ -52,8 +52,8 @@ class Xor(_ParityTask):
     class Settings(TaskSettings):
         """Section [task]."""
 
-        constant: bool = Field(True, description=_CONSTANT)
-        score: Score = Field("paper", description=_SCORE)
+        constant: bool = Field(default=True, description=_CONSTANT)
+        score: Score = Field(default="paper", description=_SCORE)
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
@@ -72,9 +72,9 @@ class Parity(_ParityTask):
     class Settings(TaskSettings):
         """Section [task]."""
 
-        bits: int = Field(3, ge=2, le=10, description="How many bits.")
-        constant: bool = Field(True, description=_CONSTANT)
-        score: Score = Field("paper", description=_SCORE)
+        bits: int = Field(default=3, ge=2, le=10, description="How many bits.")
+        constant: bool = Field(default=True, description=_CONSTANT)
+        score: Score = Field(default="paper", description=_SCORE)
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(

@@ -69,7 +69,7 @@ class SinglePole(CompiledTask):
         """Section [task]."""
 
         episodes: int = Field(
-            5, ge=1, le=10_000, description="Episodes, the fitness being their mean length."
+            default=5, ge=1, le=10_000, description="Episodes, the fitness being their mean length."
         )
 
     def __init__(self, settings: Settings) -> None:

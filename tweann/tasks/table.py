@@ -93,7 +93,7 @@ class TableTask(Task):
         n_rows = self.parts["train"].n_rows
         result.validation[:] = result.fitness
         if self._solved_share is not None:
-            result.solved[:] = train.n_right >= self._solved_share * n_rows
+            result.solved[:] = train.n_right / n_rows >= self._solved_share
         if "validation" in self.parts:
             found = self.results(networks, "validation").fitness
             result.validation[:] = np.where(np.isfinite(found), found, -np.inf)

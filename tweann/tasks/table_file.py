@@ -138,8 +138,11 @@ def _rows(file: TableFile) -> Iterator[Iterator[tuple[int, list[str]]]]:
     """Give an iterator over (line, cells without blanks around them); what is wrong with the file is a `ConfigError`."""
     try:
         with file.path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter=file.delimiter, strict=True)
-            yield ((reader.line_num, [c.strip() for c in cells]) for cells in reader if cells)
+            reader = csv.reader(
+                stream, delimiter=file.delimiter, skipinitialspace=True, strict=True
+            )
+            stripped = ((reader.line_num, [cell.strip() for cell in cells]) for cells in reader)
+            yield (row for row in stripped if row[1] not in ([], [""]))
     except FileNotFoundError:
         raise ConfigError(f"task.file: no such file: {file.path}") from None
     except OSError as error:
