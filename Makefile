@@ -19,7 +19,6 @@ help:
 	@echo 'Another Python than python3: make test PYTHON=python3.13'
 
 demo: .venv/core.stamp
-	@echo 'In a fresh folder the first run compiles the kernels, which takes a minute or so.'
 	$(BIN)/tweann run examples/double_pole_no_velocities.toml
 	@echo
 	@echo 'To look at it:'

@@ -8,7 +8,7 @@ go to new genomes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, NamedTuple, cast
+from typing import ClassVar, Final, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -21,6 +21,11 @@ from tweann.interfaces import BreedingPlan, State, StrategyContext, Survivors
 from tweann.kernels.distance import DistanceCoefficients
 from tweann.pool import BroodView, PoolView
 from tweann.species import assign_species
+
+#: A population of such fitness adds up to less than the largest float.
+_LARGE: Final = 1e290
+#: The threshold would sink for ever where genomes are too few, or too alike, for the species wanted.
+_MIN_THRESHOLD: Final = 1e-6
 
 
 class GenerationalSettings(Section):
@@ -51,9 +56,13 @@ class GenerationalSettings(Section):
         description="Generations without a better champion after which only the two best species "
         "breed; 0: never.",
     )
-    crossover_rate: Rate = Field(0.75, description="Share of children that have two parents.")
+    crossover_rate: Rate = Field(
+        0.75,
+        description="Share of children for whom two parents are drawn; where that is the same genome "
+        "twice, the child has one.",
+    )
     crossover_mutate_rate: Rate = Field(
-        0.8,
+        1.0,
         description="Share of these that are mutated as well; children of one parent always are.",
     )
     interspecies_rate: Rate = Field(
@@ -109,16 +118,18 @@ class Generational:
         fitness = ranking_fitness(pool.fitness)
         self._ranking = order, starts, sizes = Ranking.of(pool.species, fitness)
         self._representatives = order[starts + (rng.random(sizes.size) * sizes).astype(np.int64)]
-        shifted = fitness - fitness.min()
-        shares = np.add.reduceat(shifted[order], starts) / sizes
-        shares[~self._may_breed()] = 0.0
-        counts = share_out(shares, n)
+        shifted = above_least(pool.fitness)
+        may_breed = self._may_breed()
+        shares = np.where(may_breed, np.add.reduceat(shifted[order], starts) / sizes, 0.0)
+        counts = share_out(shares if shares.any() else may_breed.astype(np.float64), n)
         species = np.repeat(np.arange(sizes.size), counts)
         a = self._choose(species, order, starts, sizes, shifted, rng)
         b = self._choose(species, order, starts, sizes, shifted, rng)
         elsewhere = rng.random(n) < self._settings.interspecies_rate
-        if elsewhere.any():
-            b[elsewhere] = order[starts[rng.integers(0, sizes.size, int(elsewhere.sum()))]]
+        if sizes.size > 1 and elsewhere.any():
+            other = rng.integers(0, sizes.size - 1, int(elsewhere.sum()))
+            other += other >= species[elsewhere]
+            b[elsewhere] = order[starts[other]]
         crossover = (rng.random(n) < self._settings.crossover_rate) & (a != b)
         mutated = rng.random(n) < self._settings.crossover_mutate_rate
         operator = np.where(
@@ -137,12 +148,15 @@ class Generational:
     def tell(self, pool: PoolView, brood: BroodView) -> Survivors:
         """Put the children into species; they replace all but the elites."""
         n_old, n_new = len(pool), len(brood)
-        old = ranking_fitness(pool.fitness)
-        fitness = np.concatenate((old, ranking_fitness(brood.fitness)))
-        elites = self._elites(old)
+        fitness = ranking_fitness(np.concatenate((pool.fitness, brood.fitness)))
+        elites = self._elites(fitness[:n_old])
         children = n_old + np.arange(n_new)
         excess = elites.size + n_new - self._settings.population
-        if excess > 0:  # the worst children make room for elites, the later first among equals
+        if self._settings.population == 1:  # no room for both: the better one, of equals the child
+            best = np.append(children, elites)
+            index = best[[np.argmax(fitness[best])]]
+            elites, children = index[index < n_old], index[index >= n_old]
+        elif excess > 0:  # the worst children make room for elites, the later first among equals
             rank = np.argsort(-fitness[children], kind="stable")
             children = np.sort(children[rank[: n_new - excess]])
         index = np.concatenate((elites, children))
@@ -212,7 +226,7 @@ class Generational:
             rank = (draws * size).astype(np.int64).min(axis=0)
         else:
             # a little more than 0 each, so that the worst can be drawn and a species of equals breeds
-            weight = shifted[order] + 1e-9 * (shifted.max() + 1.0)
+            weight = shifted[order] + 1e-9 * (shifted.max() or 1.0)
             total = np.concatenate(([0.0], np.cumsum(weight)))
             low, high = total[start], total[start + size]
             point = low + rng.random(species.size) * (high - low)
@@ -280,16 +294,27 @@ class Generational:
             if self._ids.size > self._target:
                 self._threshold *= self._factor
             elif self._ids.size < self._target:
-                self._threshold /= self._factor
+                self._threshold = max(self._threshold / self._factor, _MIN_THRESHOLD)
 
 
 def ranking_fitness(fitness: Float) -> Float:
-    """Return fitness with failures (NaN) as the least finite value, which is what they count as."""
-    failed = np.isnan(fitness)
-    if not failed.any():
-        return fitness
-    least = fitness[~failed].min() if not failed.all() else 0.0
-    return np.where(failed, least, fitness)
+    """Return fitness with failures (NaN) as -inf, so that they rank last."""
+    return np.where(np.isnan(fitness), -np.inf, fitness)
+
+
+def above_least(fitness: Float) -> Float:
+    """Return by how much each fitness is above the least finite one, >= 0; failures (NaN) count as that one.
+
+    Scaled down where the sum would overflow.
+    """
+    known = np.flatnonzero(~np.isnan(fitness))
+    shifted = np.zeros(fitness.size)
+    if known.size:
+        values = fitness[known]
+        if np.abs(values).max() > _LARGE:
+            values = values / _LARGE
+        shifted[known] = values - values.min()
+    return shifted
 
 
 def share_out(shares: Float, n: int) -> Int:

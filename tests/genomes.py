@@ -15,6 +15,7 @@ from reference import (
     Connection,
     Genome,
     Node,
+    is_hidden,
     is_input,
     is_output,
     orphan_nodes,
@@ -140,6 +141,34 @@ def genomes(
         unnamed = set(orphan_nodes(genome))
         genome.nodes = [n for n in genome.nodes if n.id not in unnamed]
     return genome
+
+
+@st.composite
+def relatives(
+    draw: st.DrawFn,
+    n: int = 2,
+    *,
+    values: st.SearchStrategy[float] = FINITE,
+    n_extra: tuple[int, int] = (0, 0),
+) -> list[Genome]:
+    """Draw ``n`` genomes that have about half of their connections in common, with other values."""
+    origin = draw(genomes(values=values, max_hidden=4, n_extra=n_extra))
+    extra = st.floats(0.0, 100.0)
+    family = []
+    for _ in range(n):
+        genome = origin.copy()
+        genome.connections = [c for c in genome.connections if draw(st.integers(0, 3)) > 0]
+        for c in genome.connections:
+            c.weight, c.enabled = draw(values), draw(st.booleans())
+            c.extra = tuple(draw(extra) for _ in c.extra)
+        named = {i for c in genome.connections for i in (c.source, c.target)}
+        genome.nodes = [
+            n for n in genome.nodes if not is_hidden(n.id) or n.id in named or draw(st.booleans())
+        ]
+        for node in genome.nodes:
+            node.bias = draw(values)
+        family.append(genome)
+    return family
 
 
 @st.composite

@@ -11,7 +11,7 @@ import numpy as np
 
 from tweann.codec import decode
 from tweann.config import Config
-from tweann.errors import ConfigError
+from tweann.errors import ConfigError, PluginError
 from tweann.genes import ACTIVATIONS, AGGREGATIONS
 from tweann.genome import Genome, check_fits, seed_network
 from tweann.interfaces import Backend, Storage
@@ -35,7 +35,7 @@ def make_layout(config: Config, info: TaskInfo, registry: Registry) -> Layout:
     genome = config.genome
     wanted = {*genome.activations, output_activation(config, info)} - set(ACTIVATIONS)
     plugins = tuple(sorted(wanted))
-    addresses = [int(registry.resolve("activation", name).address) for name in plugins]
+    addresses = [activation_address(name, registry) for name in plugins]
     return Layout(
         info.n_inputs,
         info.n_outputs,
@@ -46,6 +46,22 @@ def make_layout(config: Config, info: TaskInfo, registry: Registry) -> Layout:
         activations=(*ACTIVATIONS, *plugins),
         custom=np.array(addresses, dtype=np.uint64),
     )
+
+
+def activation_address(name: str, registry: Registry) -> int:
+    """Return where the compiled activation ``name`` of a plugin lies.
+
+    Raises:
+        PluginError: it is no compiled function.
+    """
+    function = registry.resolve("activation", name)
+    address = getattr(function, "address", None)
+    if not isinstance(address, int):
+        raise PluginError(
+            f"activation {name!r} of {registry.find('activation', name).origin} must be a compiled function "
+            f"(tweann.kernels._jit.callback(ACTIVATION)), came {type(function).__name__}"
+        )
+    return address
 
 
 def output_activation(config: Config, info: TaskInfo) -> str:
@@ -63,7 +79,7 @@ def make_seed(config: Config, info: TaskInfo, layout: Layout) -> Genome:
     """Return the genome that fresh ones are copies of: the seed network, or that of a file."""
     settings = config.genome
     if settings.start is not None:
-        return read_start(settings.start, layout)
+        return read_start(settings.start, layout, settings.weight_bound)
     unknown = [name for name in settings.unconnected_inputs if name not in info.inputs]
     if unknown:
         close = difflib.get_close_matches(unknown[0], info.inputs, n=1)
@@ -88,11 +104,11 @@ def make_seed(config: Config, info: TaskInfo, layout: Layout) -> Genome:
     )
 
 
-def read_start(path: Path, layout: Layout) -> Genome:
+def read_start(path: Path, layout: Layout, weight_bound: float) -> Genome:
     """Return the genome of a file for a warm start.
 
     Raises:
-        ConfigError: there is no such file, or its genome does not fit the task.
+        ConfigError: there is no such file, or its genome does not fit the task and its caps.
     """
     try:
         data = path.read_bytes()
@@ -103,6 +119,11 @@ def read_start(path: Path, layout: Layout) -> Genome:
         check_fits(genome, layout)
     except ValueError as error:
         raise ConfigError(f"genome.start: {path}: {error}") from None
+    largest = float(np.abs(np.concatenate((genome.weight, genome.bias))).max(initial=0.0))
+    if largest > weight_bound:
+        raise ConfigError(
+            f"genome.start: {path}: a weight or bias of {largest:g} is beyond genome.weight_bound = {weight_bound:g}"
+        )
     return genome
 
 

@@ -6,6 +6,7 @@ What comes in is a stranger's until it is checked: size, schema, then sense.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn, cast
 
 import msgpack
@@ -13,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.errors import FormatError, GenomeError
-from tweann.genes import MAX_CONNECTIONS, MAX_NODES
-from tweann.genome import FORMAT_VERSION, Genome, check_fits
+from tweann.genes import AGGREGATIONS, MAX_CONNECTIONS, MAX_NODES
+from tweann.genome import FORMAT_VERSION, MAX_NAME, Genome, check_fits
 from tweann.kernels.ids import HASH_VERSION
 from tweann.layout import Layout
 
 #: More than any genome of MAX_NODES and MAX_CONNECTIONS needs.
 MAX_BYTES = 64 * MAX_CONNECTIONS
-_MAX_NAME = 64
+_MAX_NAMES = 256 + len(AGGREGATIONS)  # codes of activations are bytes
+_MAX_EXTRA = 64
 
 _KEYS = {
     "format",
@@ -82,26 +84,13 @@ def decode(data: bytes, layout: Layout | None = None) -> Genome:
     if len(data) > min(MAX_BYTES, 4096 + 64 * (max_nodes + max_connections)):
         raise FormatError(f"a genome of {len(data)} bytes is larger than the caps allow")
     try:
-        message = msgpack.unpackb(
-            data,
-            raw=False,
-            strict_map_key=True,
-            max_array_len=256,
-            max_map_len=64,
-            max_str_len=_MAX_NAME,
-            max_bin_len=len(data),
-            max_ext_len=0,
-            ext_hook=_reject_extension,
-            object_pairs_hook=_unique,
-        )
-    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        message = _unpack(data)
+    except (ValueError, msgpack.UnpackException) as error:
         raise FormatError(f"not a genome: {error}") from None
-    if not isinstance(message, dict) or message.keys() != _KEYS:
-        raise FormatError("not a genome: a map of other keys, or no map")
-    if message["format"] != FORMAT_VERSION or message["hash"] != HASH_VERSION:
+    if (message["format"], message["hash"]) != (FORMAT_VERSION, HASH_VERSION):
         raise FormatError(
-            f"genome format {message['format']!r} with hash {message['hash']!r}: this version of tweann reads "
-            f"format {FORMAT_VERSION} with hash {HASH_VERSION}"
+            f"genome format {message['format']!r:.20} with hash {message['hash']!r:.20}: this version of "
+            f"tweann reads format {FORMAT_VERSION} with hash {HASH_VERSION}"
         )
     try:
         genome = _build(message, max_nodes, max_connections)
@@ -112,12 +101,70 @@ def decode(data: bytes, layout: Layout | None = None) -> Genome:
     return genome
 
 
+def _unpack(data: bytes) -> dict[str, Any]:
+    """Return the message with all keys and no others, each value a scalar, or of the container due there.
+
+    Key by key, with all other containers refused: a megabyte of nested empty maps would become 71.
+
+    Raises:
+        ValueError, msgpack.UnpackException: it is something else.
+    """
+    unpacker = msgpack.Unpacker(
+        raw=False,
+        max_buffer_size=max(len(data), 1),
+        max_array_len=0,
+        max_map_len=0,
+        max_str_len=MAX_NAME,
+        max_bin_len=len(data),
+        max_ext_len=0,
+        ext_hook=_reject_extension,
+    )
+    unpacker.feed(data)
+    message: dict[str, Any] = {}
+    for _ in range(_count(unpacker.read_map_header(), len(_KEYS))):
+        key = _new_key(unpacker, message)
+        if key not in _KEYS:
+            raise ValueError(f"unknown key {key!r}")
+        if key == "names":
+            n = _count(unpacker.read_array_header(), _MAX_NAMES)
+            message[key] = [unpacker.unpack() for _ in range(n)]
+        elif key in ("node_extra", "connection_extra"):
+            columns: dict[str, Any] = {}
+            for _ in range(_count(unpacker.read_map_header(), _MAX_EXTRA)):
+                name = _new_key(unpacker, columns)
+                columns[name] = unpacker.unpack()
+            message[key] = columns
+        else:
+            message[key] = unpacker.unpack()
+    missing = _KEYS - message.keys()
+    if missing:
+        raise ValueError(f"the key {min(missing)!r} is missing")
+    if unpacker.tell() != len(data):
+        raise ValueError(f"{len(data) - unpacker.tell()} bytes behind its end")
+    return message
+
+
+def _count(n: int, cap: int) -> int:
+    if n > cap:
+        raise ValueError(f"{n} entries where at most {cap} are expected")
+    return n
+
+
+def _new_key(unpacker: msgpack.Unpacker, known: Mapping[str, Any]) -> str:
+    key = unpacker.unpack()
+    if not isinstance(key, str):
+        raise ValueError(f"a key of type {type(key).__name__}")
+    if key in known:
+        raise ValueError(f"the key {key!r} occurs twice")
+    return key
+
+
 def _build(message: dict[str, Any], max_nodes: int, max_connections: int) -> Genome:
     for key in ("n_inputs", "n_outputs"):
         if type(message[key]) is not int or not 0 <= message[key] <= max_nodes:
             raise FormatError(f"{key} must be an integer from 0 to {max_nodes}")
     names = message["names"]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not all(isinstance(name, str) for name in names):
         raise FormatError("names must be a list of strings")
     node_id = _column(message, "node_id", "<i8", np.int64)
     n = node_id.size
@@ -162,16 +209,7 @@ def _names(message: dict[str, Any], key: str, names: list[str]) -> tuple[str, ..
 
 def _extra(message: dict[str, Any], key: str) -> dict[str, NDArray[Any]]:
     columns = message[key]
-    if not isinstance(columns, dict):
-        raise FormatError(f"{key} must be a map of columns")
     return {name: _column(columns, name, "<f8", np.float64) for name in columns}
-
-
-def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return result
 
 
 def _reject_extension(code: int, data: bytes) -> NoReturn:

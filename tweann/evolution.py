@@ -158,16 +158,16 @@ class Evolution:
         """
         if self._asked is not None:
             raise ConfigError("tell the evaluations of the last ask first")
-        births, asks = self._births, self._asks
+        births, asks, mutations = self._births, self._asks, self.pool.mutations.copy()
         brood = self._breed()
         try:
             self._evaluate(brood)
         except BaseException:
-            if self._backend is not None:  # its threads may still read the brood
-                self._backend.close()
-                self._backend = None
+            backend, self._backend = self._backend, None
+            if backend is not None:  # its threads may still read the brood
+                backend.close()
             self.pool.release(brood.rows["block"])
-            self._births, self._asks = births, asks
+            self._births, self._asks, self.pool.mutations = births, asks, mutations
             raise
         return self._finish_generation(brood)
 
@@ -210,9 +210,18 @@ class Evolution:
             How it ended; ``status`` is "interrupted" after `interrupt`.
 
         Raises:
+            ConfigError: the run is over.
             TweannError: a plugin, the storage or the task failed; what was found until then is kept.
         """
-        self._open()
+        if self._closed:
+            raise ConfigError("the run is over: make another Evolution")
+        try:
+            self._open()
+            return self._run()
+        finally:
+            self.close()
+
+    def _run(self) -> Result:
         status, reason = "failed", "error"
         try:
             while (ending := self.stop_reason) is None:
@@ -226,7 +235,6 @@ class Evolution:
         finally:
             result = self._result(status, reason)
             self._end(result)
-            self.close()
         return result
 
     def close(self) -> None:
@@ -336,8 +344,11 @@ class Evolution:
         plan = self._strategy.ask(view, self._population, rng)
         plan.check(len(view), self.config.strategy.name)
         n = len(plan)
-        if n == 0:
-            raise PluginError(f"strategy {self.config.strategy.name}: asked for no child")
+        if not 1 <= n <= self._population:
+            raise PluginError(
+                f"strategy {self.config.strategy.name}: expected a plan for 1 to {self._population} children, "
+                f"came one for {n}"
+            )
         births = np.arange(self._births, self._births + n + len(immigrants))
         self._births += births.size
         return self.pool.breed(
@@ -385,20 +396,22 @@ class Evolution:
         ]
         for job in jobs:
             backend.submit(job)
-        waiting = len(jobs)
+        found: dict[int, Evaluations] = {}
         try:
-            while waiting:
+            while len(found) < len(jobs):
                 if self._interrupted:
+                    self._interrupted = False
                     raise Interrupted
                 for finished in backend.collect(0.1):
-                    waiting -= 1
                     if finished.evaluations is None:
                         raise finished.error or TaskError("the back-end lost a job")
-                    self._write(brood, finished.job.start, finished.evaluations)
+                    found[finished.job.start] = finished.evaluations
         except BaseException:
             for job in jobs:
                 backend.cancel(job)
             raise
+        for start in sorted(found):  # not as they came in: reasons in the order of births
+            self._write(brood, start, found[start])
 
     def _evaluator(self, networks: NetworkSlice, keys: EvaluationKeys) -> Callable[[], Evaluations]:
         def evaluate() -> Evaluations:
@@ -441,6 +454,9 @@ class Evolution:
         """Find the champion, let the strategy select, and report."""
         fitness = brood.rows["fitness"].copy()
         self._find_champion(brood)
+        target = self.config.run.target_fitness
+        if target is not None and (fitness >= target).any():
+            self._reached_target = True
         self.n_evaluations += int(brood.rows["n_evaluations"].sum())
         failed = int(np.isnan(fitness).sum())
         self.n_failed += failed
@@ -462,49 +478,53 @@ class Evolution:
 
     def _report(self, fitness: Any, failed: int) -> GenerationReport:
         some = fitness if fitness.size else np.full(1, np.nan)
-        blocks = self.pool.rows["block"]
-        best = float(some.max())
-        target = self.config.run.target_fitness
-        if target is not None and best >= target:
-            self._reached_target = True
+        view = self.pool.view()
+        members = view.members
         return GenerationReport(
             generation=self.generation,
             n_evaluations=self.n_evaluations,
             n_failed=failed,
-            best=best,
+            best=float(some.max()),
             mean=float(some.mean()),
             std=float(some.std()),
             worst=float(some.min()),
             champion_fitness=np.nan if self.champion is None else self.champion.fitness,
-            mean_nodes=float(self.pool.genes.n_nodes[blocks].mean()) if blocks.size else 0.0,
-            mean_connections=(
-                float(self.pool.genes.n_connections[blocks].mean()) if blocks.size else 0.0
-            ),
+            mean_nodes=float(view.n_nodes[members].mean()) if members.size else 0.0,
+            mean_connections=float(view.n_connections[members].mean()) if members.size else 0.0,
             seconds=self.seconds,
             metrics=self._strategy.metrics(),
         )
 
     def _find_champion(self, brood: Brood) -> None:
-        """Replace the champion by the brood's best, if that is better or solves the task.
+        """Replace the champion by the brood's best, if that is better, or solves the task and is the first.
 
         What is solved is told by the evaluation, then it is the first such genome that counts; or, where
-        the task tests champions, by the test of the brood's best.
+        the task tests champions, by the test of the brood's best. A champion that solves the task makes room
+        only for a better one that solves it, too.
         """
         rows = brood.rows
         value = np.where(np.isnan(rows["validation"]), -np.inf, rows["validation"])
-        k = int(np.argmax(value))
-        if value[k] == -np.inf or (self.champion is not None and self.champion.solved):
-            return
-        solved, metrics = False, {}
         done = self.n_evaluations + int(rows["n_evaluations"].sum())
-        if rows["solved"].any():
-            solved, k = True, int(np.argmax(rows["solved"]))
+        if self.champion is not None and self.champion.solved:
+            if not self.task.tests_champion:
+                value[~rows["solved"]] = -np.inf
+            k = int(np.argmax(value))
+            if value[k] <= self._champion_value:
+                return
+            solved, metrics = self._solves(brood, k)
+            if not solved:
+                return
+        elif rows["solved"].any():
+            k = int(np.argmax(rows["solved"]))
+            solved, metrics = True, dict[str, float]()
             done = self.n_evaluations + int(rows["n_evaluations"][: k + 1].sum())
-        elif self.task.tests_champion:
-            test = self.task.test_champion(self._slice(rows["block"][k : k + 1]))
-            solved, metrics = test.solved, dict(test.metrics)
-        if not solved and value[k] <= self._champion_value:
-            return
+        else:
+            k = int(np.argmax(value))
+            if value[k] == -np.inf:
+                return
+            solved, metrics = self._solves(brood, k)
+            if not solved and value[k] <= self._champion_value:
+                return
         self._champion_value = float(value[k])
         self.champion = Champion(
             genome=self.pool.genome(int(rows["block"][k])),
@@ -519,6 +539,15 @@ class Evolution:
         self._record("champion", self.champion.data(), encode(self.champion.genome))
         if self._observers is not None:
             self._observers.champion_found(self.champion)
+
+    def _solves(self, brood: Brood, k: int) -> tuple[bool, Mapping[str, float]]:
+        """Return whether a genome of the brood solves the task, by its evaluation or a test, and what that found."""
+        if brood.rows["solved"][k]:
+            return True, {}
+        if not self.task.tests_champion:
+            return False, {}
+        test = self.task.test_champion(self._slice(brood.rows["block"][k : k + 1]))
+        return test.solved, dict(test.metrics)
 
     @property
     def mutations(self) -> dict[str, tuple[int, int]]:

@@ -6,13 +6,14 @@ The pool never holds such objects; one is made when somebody asks for it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from tweann.errors import GenomeError
 from tweann.genes import AGGREGATIONS, MAX_CONNECTIONS, MAX_NODES, Bool, Float, Genes, Int
@@ -21,7 +22,22 @@ from tweann.kernels.rollout import Scaling
 from tweann.layout import Layout
 from tweann.network import Network, NetworkSlice
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Final = 1
+#: The longest name of an activation.
+MAX_NAME: Final = 64
+
+_NAME: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_NAME}}}")
+_COLUMNS: Final[dict[str, DTypeLike]] = {
+    "node_id": np.int64,
+    "bias": np.float64,
+    "source": np.int64,
+    "target": np.int64,
+    "weight": np.float64,
+    "enabled": np.bool_,
+}
+#: What `Genome.to_dict` calls the columns that are not optional.
+_NODE_KEYS: Final = {"id", "kind", "depth", "activation", "aggregation", "bias"}
+_CONNECTION_KEYS: Final = {"source", "target", "innovation", "weight", "enabled", "recurrent"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +47,7 @@ class Genome:
     Attributes:
         n_inputs, n_outputs: sizes of the networks it decodes to.
         node_id: (n,) int64.
-        activation, aggregation: (n,) names.
+        activation, aggregation: (n,) names; "identity" and "sum" for inputs.
         bias: (n,); 0 for inputs.
         source, target: (c,) node ids.
         weight: (c,).
@@ -56,9 +72,12 @@ class Genome:
     connection_extra: Mapping[str, Float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("node_id", "bias", "source", "target", "weight", "enabled"):
-            column = getattr(self, name)
-            column.setflags(write=False)
+        for name, dtype in _COLUMNS.items():
+            object.__setattr__(self, name, _frozen(name, getattr(self, name), dtype))
+        for group in ("node_extra", "connection_extra"):
+            columns = getattr(self, group).items()
+            frozen = {name: _frozen(name, column, np.float64) for name, column in columns}
+            object.__setattr__(self, group, frozen)
         _check(self)
 
     @property
@@ -89,7 +108,9 @@ class Genome:
         Names, not codes; -0 counts as 0; an absent column equals its defaults.
         """
         digest = hashlib.blake2b(digest_size=32)
-        digest.update(f"tweann genome {HASH_VERSION} {self.n_inputs} {self.n_outputs}\n".encode())
+        # The sizes first: what is not delimited must not be read in two ways.
+        sizes = f"{self.n_inputs} {self.n_outputs} {self.n_nodes} {self.n_connections}"
+        digest.update(f"tweann genome {HASH_VERSION} {sizes}\n".encode())
         for name in ("node_id", "bias", "source", "target", "weight"):
             digest.update(name.encode() + b"\n")
             digest.update(_canonical(getattr(self, name)))
@@ -185,21 +206,19 @@ class Genome:
                     f"came {data['format']!r} with {data['hash']!r}"
                 )
             nodes, connections = data["nodes"], data["connections"]
-            node_keys = {"id", "kind", "depth", "activation", "aggregation", "bias"}
-            connection_keys = {"source", "target", "innovation", "weight", "enabled", "recurrent"}
-            node_extra = sorted({k for row in nodes for k in row} - node_keys)
-            connection_extra = sorted({k for row in connections for k in row} - connection_keys)
+            node_extra = sorted({k for row in nodes for k in row} - _NODE_KEYS)
+            connection_extra = sorted({k for row in connections for k in row} - _CONNECTION_KEYS)
             genome = cls(
                 n_inputs=int(data["n_inputs"]),
                 n_outputs=int(data["n_outputs"]),
-                node_id=np.array([int(row["id"]) for row in nodes], dtype=np.int64),
+                node_id=np.array([_id(row["id"]) for row in nodes], dtype=np.int64),
                 activation=tuple(str(row.get("activation", "identity")) for row in nodes),
                 aggregation=tuple(str(row.get("aggregation", "sum")) for row in nodes),
                 bias=np.array([float(row.get("bias", 0.0)) for row in nodes]),
-                source=np.array([int(row["source"]) for row in connections], dtype=np.int64),
-                target=np.array([int(row["target"]) for row in connections], dtype=np.int64),
+                source=np.array([_id(row["source"]) for row in connections], dtype=np.int64),
+                target=np.array([_id(row["target"]) for row in connections], dtype=np.int64),
                 weight=np.array([float(row["weight"]) for row in connections]),
-                enabled=np.array([row["enabled"] is True for row in connections], dtype=np.bool_),
+                enabled=np.array([_flag(row["enabled"]) for row in connections], dtype=np.bool_),
                 node_extra={k: np.array([float(row[k]) for row in nodes]) for k in node_extra},
                 connection_extra={
                     k: np.array([float(row[k]) for row in connections]) for k in connection_extra
@@ -234,6 +253,30 @@ class Genome:
         return hash(self.genome_id)
 
 
+def _frozen(name: str, column: object, dtype: DTypeLike) -> NDArray[Any]:
+    """Return a read-only copy: the caller's array stays the caller's."""
+    if not isinstance(column, np.ndarray) or column.ndim != 1 or column.dtype != dtype:
+        came = type(column).__name__
+        if isinstance(column, np.ndarray):
+            came = f"{column.dtype} of shape {column.shape}"
+        raise GenomeError(f"{name} must be a (n,) array of {np.dtype(dtype)}, came {came}")
+    copy = column.copy()
+    copy.setflags(write=False)
+    return copy
+
+
+def _id(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise TypeError(f"expected an id, an integer as a string, came {value!r:.60}")
+    return int(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected enabled to be true or false, came {value!r:.60}")
+    return value
+
+
 def _canonical(column: NDArray[Any]) -> bytes:
     """Return little-endian bytes with -0 as 0."""
     if column.dtype.kind == "f":
@@ -244,6 +287,11 @@ def _canonical(column: NDArray[Any]) -> bytes:
 def _check(g: Genome) -> None:
     """Raise `GenomeError` unless every rule of genomes holds."""
     n, c = g.n_nodes, g.n_connections
+    if g.n_inputs < 0 or g.n_outputs < 1 or g.n_inputs + g.n_outputs > MAX_NODES:
+        raise GenomeError(
+            f"{g.n_inputs} inputs and {g.n_outputs} outputs: expected 0 or more, 1 or more, and at "
+            f"most {MAX_NODES} together"
+        )
     if n > MAX_NODES or c > MAX_CONNECTIONS:
         raise GenomeError(f"{n} nodes and {c} connections exceed {MAX_NODES} and {MAX_CONNECTIONS}")
     lengths = {len(g.activation), len(g.aggregation), g.bias.size, *map(len, g.node_extra.values())}
@@ -255,8 +303,18 @@ def _check(g: Genome) -> None:
     unknown = set(g.aggregation) - set(AGGREGATIONS)
     if unknown:
         raise GenomeError(
-            f"unknown aggregation {sorted(unknown)}: known are {', '.join(AGGREGATIONS)}"
+            f"unknown aggregation {min(unknown)!r:.60}: known are {', '.join(AGGREGATIONS)}"
         )
+    for extra, taken in ((g.node_extra, _NODE_KEYS), (g.connection_extra, _CONNECTION_KEYS)):
+        for name in extra:
+            if name in taken or not _NAME.fullmatch(name):
+                raise GenomeError(f"{name!r:.60} cannot be the name of an optional column")
+    for name in set(g.activation):
+        if not _NAME.fullmatch(name):
+            raise GenomeError(
+                f"activation {name!r:.60} is no name: expected up to {MAX_NAME} letters, digits, "
+                "'_', '.' and '-'"
+            )
     for name, values in (
         ("bias", g.bias),
         ("weight", g.weight),
@@ -276,6 +334,12 @@ def _check(g: Genome) -> None:
             f"node {int(ids[wrong][0])} is an input or output beyond the "
             f"{g.n_inputs} inputs and {g.n_outputs} outputs"
         )
+    for i in range(int(np.searchsorted(ids, 1 << HASH_BITS))):
+        if (g.activation[i], g.aggregation[i], g.bias[i]) != ("identity", "sum", 0.0):
+            raise GenomeError(
+                f"input {int(ids[i])} has activation {g.activation[i]!r}, aggregation "
+                f"{g.aggregation[i]!r} and bias {g.bias[i]}: an input's are 'identity', 'sum' and 0"
+            )
     source, target = g.source, g.target
     unsorted = (target[1:] < target[:-1]) | (
         (target[1:] == target[:-1]) & (source[1:] <= source[:-1])
@@ -310,7 +374,7 @@ def check_fits(genome: Genome, layout: Layout) -> None:
     unknown = set(genome.activation) - set(layout.activations)
     if unknown:
         raise GenomeError(
-            f"unknown activation {', '.join(sorted(unknown))}: known are {', '.join(layout.activations)}"
+            f"unknown activation {min(unknown)!r}: known are {', '.join(layout.activations)}"
         )
 
 

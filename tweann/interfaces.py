@@ -66,10 +66,14 @@ class BreedingPlan:
                     f"strategy {strategy}: plan.{name} must be {n} integers, "
                     f"came as {column.dtype} of shape {column.shape}"
                 )
-        if n == 0:
-            return
-        if int(self.operator.max()) > max(Operator):
-            raise PluginError(f"strategy {strategy}: unknown operator {int(self.operator.max())}")
+        if self.strength is not None and (
+            self.strength.shape != (n,)
+            or not (np.isfinite(self.strength) & (self.strength >= 0)).all()
+        ):
+            raise PluginError(f"strategy {strategy}: plan.strength must be {n} finite numbers >= 0")
+        for extreme in (self.operator.max(initial=0), self.operator.min(initial=0)):
+            if not min(Operator) <= extreme <= max(Operator):
+                raise PluginError(f"strategy {strategy}: unknown operator {extreme}")
         needs_a = self.operator != Operator.FRESH
         needs_b = (self.operator == Operator.CROSSOVER) | (
             self.operator == Operator.CROSSOVER_MUTATE
@@ -78,12 +82,13 @@ class BreedingPlan:
             ("parent_a", self.parent_a, needs_a),
             ("parent_b", self.parent_b, needs_b),
         ):
-            wrong = needed & ((column < 0) | (column >= n_rows))
+            wrong = (column < np.where(needed, 0, -1)) | (column >= n_rows)
             if wrong.any():
                 child = int(np.flatnonzero(wrong)[0])
                 raise PluginError(
                     f"strategy {strategy}: {name} of child {child} is {int(column[child])}, "
                     f"expected a row of the pool, 0 to {n_rows - 1}"
+                    f"{'' if needed[child] else ', or -1 for none'}"
                 )
 
 

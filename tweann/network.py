@@ -162,8 +162,13 @@ class Network:
 
         Returns:
             (n_rows, n_outputs). The network's own state is neither used nor changed.
+
+        Raises:
+            ConfigError: ``rows`` has another shape or is not of numbers, or ``ticks`` is less than 1.
         """
-        table = np.asarray(rows, dtype=np.float64)
+        table = self._as_array(rows)
+        if ticks < 1:
+            raise ConfigError(f"expected ticks to be 1 or more, came {ticks}")
         if table.ndim != 2 or table.shape[1] != self.n_inputs:
             raise ConfigError(f"expected rows of shape (n, {self.n_inputs}), came {table.shape}")
         state = lane_state(self._values.size, self.n_connections)
@@ -191,10 +196,12 @@ class Network:
 
     @state.setter
     def state(self, state: ArrayLike) -> None:
-        values = np.asarray(state, dtype=np.float64)
+        values = self._as_array(state)
         expected = (self._values.size + self._state.delivered.size,)
         if values.shape != expected:
             raise ConfigError(f"expected a state of shape {expected}, came {values.shape}")
+        if not np.isfinite(values).all():
+            raise ConfigError("expected a state of finite numbers")
         self._values[:] = values[: self._values.size]
         self._state.delivered[:] = values[self._values.size :]
 
@@ -209,8 +216,6 @@ class Network:
     @staticmethod
     def _as_array(inputs: ArrayLike) -> Float:
         try:
-            return np.array(inputs, dtype=np.float64)
+            return np.asarray(inputs, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise ConfigError(
-                f"inputs must be numbers, came {type(inputs).__name__}: {error}"
-            ) from None
+            raise ConfigError(f"expected numbers, came {type(inputs).__name__}: {error}") from None

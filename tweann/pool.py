@@ -8,7 +8,7 @@ in a `Brood` until they are told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from tweann.errors import GenomeError, PluginError
 from tweann.genes import Float, Genes, Int, Operator, Origin, Role, UInt8
-from tweann.genome import Genome, empty_genes, read_block, write_block
+from tweann.genome import Genome, check_fits, empty_genes, read_block, write_block
 from tweann.kernels.breed import BreedingParameters, Litter, breed
 from tweann.kernels.distance import DistanceCoefficients, distances
+from tweann.kernels.ids import HASH_BITS
 from tweann.kernels.mutation import MutationOperator
 from tweann.layout import Layout
 from tweann.workers import Workers
@@ -162,7 +163,8 @@ class GenomePool:
         n_objectives: int = 0,
         workers: Workers | None = None,
     ) -> None:
-        clash = set(columns or {}) & ({*ROW_COLUMNS, "descriptor", "objectives"})
+        taken = {*ROW_COLUMNS, "descriptor", "objectives", *dir(RowsView)}
+        clash = set(columns or {}) & taken
         if clash:
             raise PluginError(f"the strategy's columns {sorted(clash)} are the core's: rename them")
         self.layout = layout
@@ -242,7 +244,8 @@ class GenomePool:
         """Move all genes to a larger table; who holds the old one keeps valid data."""
         old, new = self.genes, empty_genes(blocks, nodes, connections, self.layout)
         n = old.n_nodes.size
-        for a, b in zip(old, new, strict=True):
+        pairs: Iterable[tuple[NDArray[Any], NDArray[Any]]] = zip(old, new, strict=True)
+        for a, b in pairs:
             if a.ndim == 1:
                 b[:n] = a
             else:
@@ -252,7 +255,13 @@ class GenomePool:
     # ---------------------------------------------------------------- breeding
 
     def insert(self, genomes: Sequence[Genome]) -> Int:
-        """Write genomes to blocks of their own and return these."""
+        """Write genomes to blocks of their own and return these.
+
+        Raises:
+            GenomeError: one does not fit the layout; then none is written.
+        """
+        for genome in genomes:
+            check_fits(genome, self.layout)
         self.make_room(
             max((g.n_nodes for g in genomes), default=0),
             max((g.n_connections for g in genomes), default=0),
@@ -281,12 +290,17 @@ class GenomePool:
             births: (n + n_immigrants,) birth numbers.
             generation: when.
             parameters: what all children have in common.
-            immigrants: genomes from elsewhere, valid in this pool's layout.
+            immigrants: genomes from elsewhere.
 
         Raises:
-            GenomeError: ``values`` has another width than a parent has weights and biases.
+            GenomeError: ``values`` is narrower than a parent has weights and biases, or an immigrant does not
+                fit this pool's layout; then nothing is bred.
         """
         n = operator.size
+        if values is None:
+            values = np.zeros((0, 0))
+        self._check_values(operator, parent_a, values)
+        arrived = self.insert(immigrants)
         rows = self.make_rows(births.size)
         blocks = np.append(self.rows["block"], parameters.template)
         self.make_room(
@@ -296,20 +310,12 @@ class GenomePool:
                 self.layout.max_connections,
             ),
         )
-        rows["block"][:n] = self.allocate(n)
-        if immigrants:
-            rows["block"][n:] = self.insert(immigrants)
+        rows["block"][:n], rows["block"][n:] = self.allocate(n), arrived
         rows["id"], rows["generation"][:] = births, generation
         rows["operator"][:n], rows["origin"][n:] = operator, int(Origin.IMMIGRANT)
         for name, parent in (("parent_a", parent_a), ("parent_b", parent_b)):
             known = np.flatnonzero(parent >= 0)
             rows[name][known] = self.rows["id"][parent[known]]
-        if values is None:
-            values = np.zeros((0, 0))
-            if (operator == Operator.SET_VALUES).any():
-                raise GenomeError("operator set_values needs the plan's values")
-        else:
-            self._check_values(operator, parent_a, values)
         litter = Litter(
             operator.astype(np.uint8, copy=False),
             self._blocks_of(parent_a),
@@ -346,13 +352,15 @@ class GenomePool:
         ids = self.genes.node_id
         for child, block in zip(given, blocks, strict=True):
             n_nodes = int(self.genes.n_nodes[block])
-            n_inputs = int(np.searchsorted(ids[block, :n_nodes], 1 << 24))
+            n_inputs = int(np.searchsorted(ids[block, :n_nodes], 1 << HASH_BITS))
             expected = int(self.genes.n_connections[block]) + n_nodes - n_inputs
             if values.ndim != 2 or values.shape[0] != operator.size or values.shape[1] < expected:
                 raise GenomeError(
                     f"plan.values: child {child} has {expected} weights and biases, "
                     f"expected shape ({operator.size}, >= {expected}), came {values.shape}"
                 )
+            if not np.isfinite(values[child, :expected]).all():
+                raise GenomeError(f"plan.values: child {child} has one that is not a finite number")
 
     # --------------------------------------------------------------- survival
 
@@ -372,10 +380,16 @@ class GenomePool:
             strategy: whom to name in an error.
 
         Raises:
-            PluginError: an index out of range or twice, a column unknown or of another length.
+            PluginError: an index out of range or twice, a column unknown or of another length or type; then pool
+                and brood are as before.
         """
         total = len(self) + len(brood)
-        index = np.asarray(index, dtype=np.int64)
+        index = np.asarray(index)
+        if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+            raise PluginError(
+                f"{strategy}: survivors must be (n,) integers, came {index.dtype} of shape {index.shape}"
+            )
+        index = index.astype(np.int64, copy=False)
         if index.size and (index.min() < 0 or index.max() >= total):
             raise PluginError(
                 f"{strategy}: survivors must be rows 0 to {total - 1}, came {index.min()} to {index.max()}"
@@ -384,24 +398,36 @@ class GenomePool:
         stays[index] = True
         if int(stays.sum()) != index.size:
             raise PluginError(f"{strategy}: a row occurs twice among the survivors")
-        gone = np.concatenate((self.rows["block"], brood.rows["block"]))[~stays]
-        old = self.rows
-        self.rows = {
-            name: np.concatenate((old[name], brood.rows[name]))[index] for name in self.rows
+        rows = {
+            name: np.concatenate((column, brood.rows[name]))[index]
+            for name, column in self.rows.items()
         }
-        if role is not None:
-            columns = {**columns, "role": role}
-        else:
-            self.rows["role"][:] = int(Role.MEMBER)
-        for name, values in columns.items():
+        rows["role"][:] = int(Role.MEMBER)
+        given = dict(columns) if role is None else {**columns, "role": role}
+        for name, values in given.items():
             if name not in self._own and name not in ("species", "role"):
-                self.rows = old
                 raise PluginError(f"{strategy}: {name!r} is not a column of its own")
-            if len(values) != index.size:
-                self.rows = old
-                raise PluginError(
-                    f"{strategy}: column {name!r} has {len(values)} values for {index.size} survivors"
-                )
-            self.rows[name][:] = values
+            rows[name][:] = _as_column(values, name, rows[name], strategy)
+        gone = np.concatenate((self.rows["block"], brood.rows["block"]))[~stays]
+        self.rows = rows
         self.release(gone)
         brood.rows = {name: column[:0] for name, column in brood.rows.items()}
+
+
+def _as_column(values: object, name: str, column: NDArray[Any], strategy: str) -> NDArray[Any]:
+    """Return ``values`` as an array that ``column`` can take.
+
+    Raises:
+        PluginError: it has another length, or would lose what it says.
+    """
+    found = np.asarray(values)
+    if found.shape != column.shape:
+        raise PluginError(
+            f"{strategy}: column {name!r} has values of shape {found.shape} for {column.size} survivors"
+        )
+    kinds = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}.get(
+        column.dtype.kind, column.dtype.kind
+    )
+    if found.size and found.dtype.kind not in kinds:
+        raise PluginError(f"{strategy}: column {name!r} is of {column.dtype}, came {found.dtype}")
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,12 +15,17 @@ from tweann.config import load
 from tweann.config.loading import Overrides
 from tweann.evolution import Evolution
 from tweann.files import write_atomic
+from tweann.kernels._jit import is_cached
+from tweann.kernels.breed import breed
 from tweann.network import Network
 from tweann.records import Result
 from tweann.registry import Registry, default_registry
 from tweann.stored_run import CONFIG_FILE, StoredRun
 from tweann.tasks.base import Evaluation, EvaluationKeys
 from tweann.tasks.python import PythonTask
+
+#: What the first run of an installation says.
+COMPILING = "compiling the kernels, once for this installation: about half a minute"
 
 
 def run(
@@ -46,9 +52,11 @@ def run(
     """
     registry = registry or default_registry()
     config = load(source, overrides, registry)
-    task = assembly.make_task(config, registry)  # bad data is found before a folder is made
-    folder = runs.create_run_folder(Path(out), config.run.name, config.run.seed)
-    with Evolution(config, task=task, registry=registry, run_dir=folder) as evolution:
+    if "progress" in config.observers and not is_cached(breed):
+        print(COMPILING, file=sys.stderr, flush=True)
+    with Evolution(config, registry=registry) as evolution:  # faults show before a folder is made
+        folder = runs.create_run_folder(Path(out), config.run.name, config.run.seed)
+        evolution.run_dir = folder
         write_atomic(folder / CONFIG_FILE, config.to_toml().encode())
         runs.write_environment(folder)
         with interruptible(evolution):
@@ -88,13 +96,20 @@ def evolve(
         ConfigError: a setting is wrong.
     """
     registry = registry or default_registry()
-    tables: dict[str, Any] = {name: dict(section) for name, section in (config or {}).items()}
-    run_section: dict[str, Any] = {"name": "evolve", "generations": generations, "seed": seed}
+    defaults: dict[str, dict[str, Any]] = {
+        "run": {"name": "evolve", "generations": generations, "seed": seed},
+        "storage": {"url": "memory:"},
+    }
     if target_fitness is not None:
-        run_section["target_fitness"] = target_fitness
-    tables["run"] = run_section | tables.get("run", {})
-    tables["storage"] = {"url": "memory:"} | tables.get("storage", {})
-    tables.setdefault("observers", {"progress": {}} if progress else {})
+        defaults["run"]["target_fitness"] = target_fitness
+    tables: dict[str, Any] = {
+        "observers": {"progress": {}} if progress else {},
+        **defaults,
+        **(config or {}),
+    }
+    for name, section in defaults.items():
+        if isinstance(tables[name], Mapping):  # if not, loading says so
+            tables[name] = section | dict(tables[name])
     task = PythonTask(function, n_inputs, n_outputs)
     with Evolution(tables, task=task, registry=registry) as evolution, interruptible(evolution):
         return evolution.run()
@@ -111,7 +126,8 @@ def evaluate(stored: StoredRun, registry: Registry | None = None) -> dict[str, f
     task = assembly.make_task(config, registry)
     layout = assembly.make_layout(config, task.info, registry)
     networks = stored.champion().as_slice(layout, assembly.make_scaling(config, task.info))
-    found = task.evaluate(networks, EvaluationKeys(config.run.seed))
+    generation = stored.champion_data()["generation"] if config.evaluation.resample else 0
+    found = task.evaluate(networks, EvaluationKeys(config.run.seed, generation))
     solved, metrics = bool(found.solved[0]), task.metrics(networks)
     if task.tests_champion:
         test = task.test_champion(networks)
@@ -136,7 +152,7 @@ def interruptible(evolution: Evolution) -> Iterator[None]:
 
     def restore() -> None:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     for number in signals:
         signal.signal(number, stop)

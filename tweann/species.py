@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from tweann.genes import Int
-from tweann.kernels.distance import DistanceCoefficients, first_compatible, found_species
+from tweann.kernels.distance import (
+    DistanceCoefficients,
+    distances,
+    first_compatible,
+    found_species,
+)
 from tweann.pool import GenomePool
 
 
@@ -19,7 +24,8 @@ def assign_species(
 ) -> tuple[Int, Int]:
     """Put each genome into the first species whose representative is closer than ``threshold``.
 
-    A genome that fits none founds a species, which later genomes may join.
+    A genome that fits none founds a species, which later genomes may join; with ``max_species`` it joins the
+    nearest, of equally near ones the first.
 
     Args:
         pool: where the genomes are.
@@ -47,8 +53,19 @@ def assign_species(
         pool.workers.run(assign_slice, blocks.size)
     else:
         species[:] = -1
+    unfit = species < 0
     founders = np.empty(blocks.size, np.int64)
     n = found_species(
         genes, blocks, representatives.size, threshold, max_species, c, founders, species
     )
-    return species, founders[:n]
+    founders = founders[:n]
+    if representatives.size + n >= max_species:
+        # The kernel knew founders only. Rare, so a whole matrix of distances will do.
+        unfit[founders] = False
+        rest = np.flatnonzero(unfit)
+        kinds = np.concatenate((representatives, blocks[founders]))
+        distance = np.empty((rest.size, kinds.size))
+        distances(genes, blocks[rest], kinds, c, distance)
+        far = distance.min(axis=1, initial=np.inf) >= threshold
+        species[rest[far]] = distance[far].argmin(axis=1)
+    return species, founders

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 #: Below that many genomes a slice, a thread costs more than it brings.
 MIN_SLICE = 64
@@ -30,7 +30,10 @@ class Workers:
         futures = [
             self._executor.submit(function, edges[i], edges[i + 1]) for i in range(1, slices)
         ]
-        function(edges[0], edges[1])
+        try:
+            function(edges[0], edges[1])
+        finally:
+            wait(futures)  # whatever happens: nobody may still write when this returns
         for future in futures:
             future.result()
 

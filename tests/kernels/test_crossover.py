@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import reference_variation as twins
-from genomes import PROPERTY, genomes, pack, random_genome, table_bytes, unpack
+from genomes import PROPERTY, genomes, pack, random_genome, relatives, table_bytes, unpack
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import Genome, Stream, assert_valid
@@ -14,7 +14,7 @@ from reference import Genome, Stream, assert_valid
 from tweann.kernels.crossover import crossover
 
 EXTRA = (1, 2)
-GENOMES = genomes(n_extra=EXTRA)
+PARENTS = relatives(n_extra=EXTRA)
 KEYS = st.integers(0, 2**64 - 1)
 RATES = st.sampled_from([0.0, 0.5, 0.75, 1.0])
 
@@ -28,18 +28,20 @@ def child_of(a: Genome, b: Genome, rate: float, key: int) -> tuple[Genome, int]:
 
 
 @PROPERTY
-@given(GENOMES, GENOMES, RATES, KEYS)
-def test_the_child_is_the_twins(a: Genome, b: Genome, rate: float, key: int) -> None:
+@given(PARENTS, RATES, KEYS)
+def test_the_child_is_the_twins(parents: list[Genome], rate: float, key: int) -> None:
+    a, b = parents
     stream = Stream(key)
     expected = twins.crossover(a, b, rate, stream)
     assert child_of(a, b, rate, key) == (expected, stream.state)
 
 
 @PROPERTY
-@given(GENOMES, GENOMES, KEYS)
+@given(PARENTS, KEYS)
 def test_the_child_is_valid_and_has_the_dominant_parents_structure(
-    a: Genome, b: Genome, key: int
+    parents: list[Genome], key: int
 ) -> None:
+    a, b = parents
     child, _ = child_of(a, b, 0.75, key)
     assert_valid(child, 3, 2)
     assert child.nodes == a.nodes
@@ -49,16 +51,17 @@ def test_the_child_is_valid_and_has_the_dominant_parents_structure(
 
 
 @PROPERTY
-@given(GENOMES, GENOMES, RATES, KEYS)
+@given(PARENTS, RATES, KEYS)
 def test_every_gene_is_inherited_whole_from_one_parent(
-    a: Genome, b: Genome, rate: float, key: int
+    parents: list[Genome], rate: float, key: int
 ) -> None:
+    a, b = parents
     child, _ = child_of(a, b, rate, key)
     for gene in child.connections:
-        parents = [p.connection(gene.source, gene.target) for p in (a, b)]
-        there = [p for p in parents if p is not None]
-        assert (gene.weight, gene.extra) in [(p.weight, p.extra) for p in there]
-        if all(p.enabled for p in there):
+        matching = [p.connection(gene.source, gene.target) for p in (a, b)]
+        there = [c for c in matching if c is not None]
+        assert (gene.weight, gene.extra) in [(c.weight, c.extra) for c in there]
+        if all(c.enabled for c in there):
             assert gene.enabled
         elif rate == 1.0:
             assert not gene.enabled
@@ -67,15 +70,15 @@ def test_every_gene_is_inherited_whole_from_one_parent(
 
 
 @PROPERTY
-@given(GENOMES, KEYS)
+@given(genomes(n_extra=EXTRA), KEYS)
 def test_a_genome_crossed_with_itself_is_itself(genome: Genome, key: int) -> None:
     assert child_of(genome, genome, 1.0, key)[0] == genome
 
 
 @PROPERTY
-@given(GENOMES, GENOMES, KEYS)
-def test_parents_and_bystanders_stay_as_they_are(a: Genome, b: Genome, key: int) -> None:
-    genes, blocks, free = pack([a, b], n_free=2, n_extra=EXTRA)
+@given(PARENTS, KEYS)
+def test_parents_and_bystanders_stay_as_they_are(parents: list[Genome], key: int) -> None:
+    genes, blocks, free = pack(parents, n_free=2, n_extra=EXTRA)
     before = table_bytes(genes, without=free[:1])
     crossover(genes, blocks[0], blocks[1], free[0], 0.75, np.array([key], np.uint64))
     assert table_bytes(genes, without=free[:1]) == before

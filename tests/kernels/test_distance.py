@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference_variation as twins
-from genomes import PROPERTY, genomes, pack, random_genome, table_bytes
+from genomes import PROPERTY, genomes, pack, random_genome, relatives, table_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import FIRST_OUTPUT, Connection, Genome, Node
@@ -18,9 +18,9 @@ from tweann.kernels.distance import (
     found_species,
 )
 
-GENOMES = genomes(missing=True)
+PAIRS = relatives() | st.lists(genomes(missing=True), min_size=2, max_size=2)
 #: Weights whose differences add up without rounding, so that a threshold decides alike everywhere.
-COARSE = genomes(values=st.integers(-8, 8).map(lambda i: i / 4.0), max_connections=8)
+COARSE = st.integers(-8, 8).map(lambda i: i / 4.0)
 COEFFICIENTS = st.builds(
     DistanceCoefficients,
     c1=st.sampled_from([0.0, 1.0, 1.5]),
@@ -37,22 +37,24 @@ def distance(a: Genome, b: Genome, c: DistanceCoefficients) -> float:
 
 
 @PROPERTY
-@given(GENOMES, GENOMES, COEFFICIENTS)
-def test_distance_is_the_twins(a: Genome, b: Genome, c: DistanceCoefficients) -> None:
+@given(PAIRS, COEFFICIENTS)
+def test_distance_is_the_twins(pair: list[Genome], c: DistanceCoefficients) -> None:
+    a, b = pair
     expected = twins.compatibility_distance(a, b, *c)
     assert distance(a, b, c) == pytest.approx(expected, rel=1e-12)
 
 
 @PROPERTY
-@given(GENOMES, GENOMES, COEFFICIENTS)
+@given(PAIRS, COEFFICIENTS)
 def test_distance_is_symmetric_to_the_last_bit_and_never_negative(
-    a: Genome, b: Genome, c: DistanceCoefficients
+    pair: list[Genome], c: DistanceCoefficients
 ) -> None:
+    a, b = pair
     assert distance(a, b, c) == distance(b, a, c) >= 0.0
 
 
 @PROPERTY
-@given(GENOMES, COEFFICIENTS)
+@given(genomes(missing=True), COEFFICIENTS)
 def test_equal_structure_and_weights_are_no_distance_apart(
     genome: Genome, c: DistanceCoefficients
 ) -> None:
@@ -101,7 +103,7 @@ def test_large_genomes_too_are_as_far_apart_as_the_twins_say() -> None:
 
 
 @PROPERTY
-@given(st.lists(GENOMES, min_size=1, max_size=4), COEFFICIENTS, st.integers(0, 99))
+@given(relatives(4), COEFFICIENTS, st.integers(0, 99))
 def test_a_matrix_of_distances_is_that_of_the_pairs_and_only_reads(
     drawn: list[Genome], c: DistanceCoefficients, seed: int
 ) -> None:
@@ -115,18 +117,18 @@ def test_a_matrix_of_distances_is_that_of_the_pairs_and_only_reads(
     assert table_bytes(genes) == before
 
 
-POPULATIONS = st.lists(COARSE, max_size=7)
-THRESHOLDS = st.sampled_from([0.01, 1.1, 3.1, 1000.0])
+POPULATIONS = relatives(7, values=COARSE)
+THRESHOLDS = st.sampled_from([0.01, 1.1, 2.1, 3.1, 5.1, 1000.0])
 C = DistanceCoefficients(1.0, 0.5, 20)
 
 
 @PROPERTY
-@given(POPULATIONS, st.lists(COARSE, max_size=3), THRESHOLDS)
+@given(POPULATIONS, st.integers(0, 7), THRESHOLDS)
 def test_a_genome_belongs_to_the_first_representative_that_is_close_enough(
-    population: list[Genome], representatives: list[Genome], threshold: float
+    family: list[Genome], n: int, threshold: float
 ) -> None:
-    genes, blocks, _ = pack([*population, *representatives])
-    n = len(population)
+    population, representatives = family[:n], family[n:]
+    genes, blocks, _ = pack(family)
     out = np.full(n, 99)
     first_compatible(genes, blocks[:n], blocks[n:], threshold, C, out)
     assert out.tolist() == [
@@ -155,3 +157,12 @@ def test_who_has_no_species_joins_a_founder_or_founds_one_up_to_the_cap(
     assert out.tolist() == species
     assert founders[:founded].tolist() == expected
     assert all(0 <= s < max_species for s in species)
+
+
+def test_at_the_cap_the_nearest_founder_is_joined_of_equally_near_ones_the_first() -> None:
+    population = [fan(1, 1.0), fan(3, 1.0), fan(2, 1.0), fan(4, 1.0)]
+    genes, blocks, _ = pack(population)
+    founders, out = np.full(4, -7), np.full(4, -1)
+    assert found_species(genes, blocks, 0, 0.5, 2, C, founders, out) == 2
+    assert out.tolist() == [0, 1, 0, 1]
+    assert founders[:2].tolist() == [0, 1]

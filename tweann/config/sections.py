@@ -122,7 +122,7 @@ class MutationSettings(Section):
     """How often each mutation is tried, a child, and how far parameters move."""
 
     mode: Literal["one", "all"] = Field(
-        "one",
+        "all",
         description="`one`: at most one kind of mutation a child, structural ones tried first in "
         "order, as in the NEAT paper's program. `all`: each drawn independently.",
     )
@@ -143,15 +143,15 @@ class MutationSettings(Section):
     change_aggregation_rate: Rate = Field(
         0.0, description="Rate of drawing a hidden node's aggregation anew."
     )
-    weights_rate: Rate = Field(0.8, description="Rate of mutating the weights and biases.")
+    weights_rate: Rate = Field(1.0, description="Rate of mutating the weights and biases.")
     weight_replace_rate: Rate = Field(
         0.1, description="Where they mutate: share of weights and biases that are drawn anew."
     )
     weight_perturb_rate: Rate = Field(
-        1.0, description="Share of the other weights and biases that are perturbed."
+        0.5, description="Share of the other weights and biases that are perturbed."
     )
     weight_power: float = Field(
-        1.0, ge=0, description="Scale of a perturbation: standard deviation, or half the width."
+        1.5, ge=0, description="Scale of a perturbation: standard deviation, or half the width."
     )
     weight_distribution: Literal["normal", "uniform"] = Field(
         "normal", description="Distribution of perturbations."

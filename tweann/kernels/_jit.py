@@ -6,6 +6,7 @@ of a population run on all threads. ``cache``: a kernel is compiled once for all
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -17,13 +18,13 @@ from numba.extending import intrinsic
 
 
 def _drop_stale_cache() -> None:
-    """Delete cached kernels that are older than the newest source file of this folder.
+    """Delete cached kernels, and tasks, that are older than the newest source file of this folder.
 
     numba compares a kernel with its own file only, so an edit in one that it calls would go unnoticed.
     """
     folder = Path(__file__).parent
     newest = max(source.stat().st_mtime for source in folder.glob("*.py"))
-    for index in folder.glob("__pycache__/*.nbi"):
+    for index in (*folder.glob("__pycache__/*.nbi"), *folder.glob("../tasks/__pycache__/*.nbi")):
         if index.stat().st_mtime < newest:
             index.unlink(missing_ok=True)
 
@@ -48,6 +49,15 @@ def fused_kernel(function: F) -> F:
     """
     decorate = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
     return cast(F, decorate(function))
+
+
+def is_cached(function: Callable[..., Any]) -> bool:
+    """Return whether an earlier process has compiled a kernel for this version of Python."""
+    compiled: Any = function
+    folder = Path(compiled.stats.cache_path)
+    stem = f"{Path(compiled.py_func.__code__.co_filename).stem}.{compiled.py_func.__name__}-"
+    tag = f"py{sys.version_info.major}{sys.version_info.minor}"
+    return any(tag in index.name for index in folder.glob(f"{stem}*.nbi"))
 
 
 _ARRAY = types.float64[::1]

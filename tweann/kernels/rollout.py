@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tweann.genes import Flag, Float, Genes, Int
 from tweann.kernels._jit import fused_kernel
 from tweann.kernels.breed import get_values
-from tweann.kernels.decode import NetworkBatch
+from tweann.kernels.decode import MIXED, NetworkBatch
 from tweann.kernels.random import UInt64Array
-from tweann.kernels.tick import TickState, reset, tick
+from tweann.kernels.tick import NodeProgram, TickState, clean_inputs, reset, run_sums, tick
 
 _INVALID, _NON_FINITE = int(Flag.INVALID), int(Flag.NON_FINITE)
 
@@ -93,34 +93,47 @@ def rollout(
         scratch: room, sized for the largest network.
         out: (n,) written.
     """
-    observation = scratch.network.values[: net.n_inputs]
+    # What the innermost loop needs, taken out of its tuples once: that makes it twice as fast.
+    state, params, action, values = scratch.task, p.params, scratch.action, scratch.network.values
+    scaling, custom, n_inputs = p.scaling, p.custom, net.n_inputs
+    nodes = NodeProgram(net.edge_stop, net.activation, net.bias, net.source, net.weight)
+    observation = values[:n_inputs]
     d = out.descriptor.shape[1]
     episodes = p.keys.size
     for k in range(net.kind.size):
+        first, last = np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])
+        first_edge = np.uint64(net.edge_start[k])
+        mixed = net.kind[k] & MIXED
         first_output = net.n_inputs + net.node_start[k + 1] - net.node_start[k] - net.n_outputs
-        outputs = scratch.network.values[first_output : first_output + net.n_outputs]
+        outputs = values[first_output : first_output + net.n_outputs]
         fitness, steps, flags, solved = 0.0, 0, 0, True
         out.descriptor[k] = 0.0
         out.objectives[k] = 0.0
         for episode in range(episodes):
             reset(net, k, scratch.network)
-            scratch.task[:] = 0.0  # so that nothing leaks from one genome's episode into the next
-            task_reset(scratch.task, p.params, p.keys[episode])
+            state[:] = 0.0  # so that nothing leaks from one genome's episode into the next
+            task_reset(state, params, p.keys[episode])
             total = 0.0
             for _ in range(p.max_steps):
-                task_observe(scratch.task, p.params, observation)
+                task_observe(state, params, observation)
                 for _ in range(p.ticks):
-                    if tick(net, k, scratch.network, p.custom):
+                    if mixed:
+                        spoilt = tick(net, k, scratch.network, custom)
+                    else:
+                        spoilt = clean_inputs(values, n_inputs)
+                        if run_sums(nodes, first, last, first_edge, n_inputs, values, custom):
+                            spoilt = True
+                    if spoilt:
                         flags |= _NON_FINITE
-                scale_outputs(outputs, p.scaling, scratch.action)
-                reward, done = task_step(scratch.task, p.params, scratch.action)
+                scale_outputs(outputs, scaling, action)
+                reward, done = task_step(state, params, action)
                 total += reward
                 steps += 1
                 if done:
                     break
             scratch.score[:] = 0.0
             scratch.score[0] = total
-            task_score(scratch.task, p.params, scratch.score)
+            task_score(state, params, scratch.score)
             fitness += scratch.score[0]
             solved = solved and scratch.score[1] != 0.0
             for i in range(d):

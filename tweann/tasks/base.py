@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -289,9 +289,3 @@ def output_scaling(info: TaskInfo, output_activation: str) -> Scaling:
 def names(prefix: str, n: int) -> tuple[str, ...]:
     """Return ``n`` names: prefix0, prefix1, …"""
     return tuple(f"{prefix}{i}" for i in range(n))
-
-
-def require(condition: bool, message: str, *values: Any) -> None:
-    """Raise `TaskError` with ``message.format(*values)`` unless ``condition``."""
-    if not condition:
-        raise TaskError(message.format(*values))

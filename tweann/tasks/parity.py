@@ -82,5 +82,5 @@ class Parity(_ParityTask):
             settings.bits,
             settings.constant,
             settings.score,
-            "a network without hidden nodes gets at best half of the rows and one in many right",
+            "one and the same answer to all rows is right in half of them",
         )
