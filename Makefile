@@ -44,8 +44,8 @@ lint: .venv/lint.stamp .venv/types.stamp
 	cd .venv/types && ../bin/mypy --strict --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p tweann
 
 clean:
-	rm -rf .venv build tweann.egg-info .mypy_cache .ruff_cache .hypothesis .benchmarks
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv build tweann.egg-info .mypy_cache .ruff_cache .benchmarks
+	find . -type d '(' -name __pycache__ -o -name .hypothesis ')' -prune -exec rm -rf {} +
 
 .venv/made.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from networks import Size, layout_for, random_genome, table_of
 from numpy.random import Generator
 
-from networks import Size, layout_for, random_genome, table_of
 from tweann.assembly import make_breeding
 from tweann.config import Config, load
 from tweann.genes import Genes, Int, Operator

@@ -15,9 +15,9 @@ from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
+import psutil  # type: ignore[import-untyped] # ships no types
 from timing import write_json
+
 from tweann.evolution import Evolution
 from tweann.records import GenerationReport
 
@@ -109,12 +109,16 @@ def main() -> int:
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         grow(arguments.generations, every, tell, arguments.population)
     share = growth(samples)
-    print(f"growth from generation {SETTLED_AT:,} on: {share:.2%} (must stay below {MAX_GROWTH:.0%})")
+    print(
+        f"growth from generation {SETTLED_AT:,} on: {share:.2%} (must stay below {MAX_GROWTH:.0%})"
+    )
     reached = any(
         s.most_nodes == MAX_NODES or s.most_connections == MAX_CONNECTIONS for s in samples[:1]
     )
     if not reached:
-        print(f"the caps were not reached by generation {samples[0].generation:,}: this says little")
+        print(
+            f"the caps were not reached by generation {samples[0].generation:,}: this says little"
+        )
     if arguments.json is not None:
         write_json(arguments.json, growth=share, samples=[asdict(sample) for sample in samples])
     return 0 if reached and share < MAX_GROWTH else 1

@@ -8,86 +8,28 @@ Ends with 1 if a ratio misses its target, except with ``--quick``.
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import neat
-import numpy as np
-from numpy.random import Generator
-
 import neat_side
+import numpy as np
 from breeding import LIKE_NEAT_PYTHON, Litters, Reproduction, family
-from neat_side import Translation
-from networks import (
-    FIFTY,
-    FIFTY_SPARSE,
-    TWO_HUNDRED,
-    ForwardPasses,
-    Size,
-    random_genome,
-    slice_of,
-    with_activation,
-)
-from stopwatch import KERNELS, Stopwatch
+from networks import FIFTY, FIFTY_SPARSE, TWO_HUNDRED, ForwardPasses, Size, random_genome, slice_of
+from peers_common import FULL, KEYS, QUICK, Bench, Disagreement
+from peers_runs import activation_cost, cart_pole, python_side, xor_generation
 from timing import Row, Side, interleave, print_rows, write_json
-from tweann.evolution import Evolution
+
 from tweann.genes import Operator
 from tweann.genome import Genome
-from tweann.interfaces import Job
 from tweann.kernels.distance import DistanceCoefficients, distances
-from tweann.kernels.random import next_uniform
 from tweann.network import NetworkSlice, decode_genomes
-from tweann.plugins.threads import ThreadsBackend
-from tweann.tasks import EvaluationKeys
-from tweann.tasks.single_pole import MAX_STEPS, SinglePole
 
-KEYS = EvaluationKeys(1)
 #: Ticks to settle in, before outputs of recurrent networks are compared.
 _SETTLING = 400
 #: Both tanh are approximate: tweann's to 3e-7, and what follows from that.
 _TOLERANCE = 1e-4
-
-
-class Disagreement(Exception):  # noqa: N818 - says what it is
-    """The two sides do not do the same work, so that a ratio would mean nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How much is measured."""
-
-    rounds: int
-    long_rounds: int  #: of work that takes neat-python seconds
-    genomes: int
-    population: int
-    generations: int
-    quick: bool = False
-
-
-FULL = Scale(rounds=12, long_rounds=3, genomes=100, population=1000, generations=100)
-QUICK = Scale(rounds=2, long_rounds=1, genomes=10, population=100, generations=10, quick=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What all measurements share."""
-
-    scale: Scale
-    plain: bool  #: a plain tanh on neat-python's side
-
-    def rng(self) -> Generator:
-        """Return the same generator for each measurement, so that any of them can be run alone."""
-        return np.random.default_rng(1)
-
-    def translation(self, genome: Genome, **settings: Any) -> Translation:
-        """Return the way to neat-python."""
-        return Translation(genome, **{"plain": self.plain, **settings})
-
 
 # ------------------------------------------------------------------ networks
 
@@ -292,203 +234,13 @@ def reproduction(bench: Bench) -> Iterator[Row]:
     translation = bench.translation(genomes[0])
     theirs = neat_side.Population(translation, translation.genomes(genomes), seed=1)
     a, b = interleave(
-        Side(ours.advance), Side(theirs.advance, prepare=theirs.rate), rounds=bench.scale.long_rounds
+        Side(ours.advance),
+        Side(theirs.advance, prepare=theirs.rate),
+        rounds=bench.scale.long_rounds,
     )
     note = f"{ours.n_species} and {theirs.n_species} species"
     yield Row(
         f"reproduce and speciate, population {n:,}", a, b, b / a, 100, unit="generation", note=note
-    )
-
-
-# -------------------------------------------------------------------- CartPole
-
-
-def episode_starts(task: SinglePole) -> list[list[float]]:
-    """Return where the task's episodes begin: the same numbers for neat-python's side."""
-    starts = []
-    for key in KEYS.episodes(task.info.episodes):
-        stream = np.array([key])
-        starts.append([0.05 * (2.0 * next_uniform(stream) - 1.0) for _ in range(4)])
-    return starts
-
-
-def evaluate_on(backend: ThreadsBackend, task: SinglePole, networks: NetworkSlice) -> int:
-    """Decode and evaluate on a back-end, in as many slices as a run would make; return the steps."""
-    n = len(networks)
-    edges = [n * i // (4 * backend.capacity) for i in range(4 * backend.capacity + 1)]
-
-    def job(start: int, stop: int) -> Job:
-        blocks = networks.blocks[start:stop]
-        part = NetworkSlice(networks.genes, blocks, networks.layout, networks.scaling)
-        return Job(start, stop, lambda: task.evaluate(part, KEYS))
-
-    jobs = [job(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
-    for each in jobs:
-        backend.submit(each)
-    steps = done = 0
-    while done < len(jobs):
-        for finished in backend.collect():
-            if finished.evaluations is None:
-                raise finished.error or RuntimeError("a job was lost")
-            steps += int(finished.evaluations.steps.sum())
-            done += 1
-    return steps
-
-
-def lasting(rng: Generator, task: SinglePole, n: int) -> list[Genome]:
-    """Return the ``n`` that last longest of three times as many random controllers.
-
-    Long episodes are neat-python's advantage: the share of its slow decoding is smaller.
-    """
-    made = [random_genome(rng, Size(4, 3, 4, 4, 1)) for _ in range(3 * n)]
-    steps = task.evaluate(slice_of(made), KEYS).steps
-    return [made[i] for i in np.argsort(-steps, kind="stable")[:n]]
-
-
-def cart_pole(bench: Bench) -> Iterator[Row]:
-    """A population of controllers with 4 hidden nodes, decoding included; and what a second thread brings."""
-    n = bench.scale.population
-    task = SinglePole(SinglePole.Settings(episodes=2))
-    starts = episode_starts(task)
-    genomes = lasting(bench.rng(), task, n)
-    networks = slice_of(genomes)
-    translation = bench.translation(genomes[0])
-    theirs, config = translation.genomes(genomes), translation.config
-    numbered = list(enumerate(theirs))
-
-    def run_theirs() -> int:
-        return sum(neat_side.balance(genome, config, starts, MAX_STEPS) for genome in theirs)
-
-    # its processes are forked, which wants to be done before there are threads
-    pool = neat.ParallelEvaluator(
-        2,
-        neat_side.balance_episodes,
-        initializer=neat_side.set_episodes,
-        initargs=(starts, MAX_STEPS),
-    )
-    one, two = ThreadsBackend(ThreadsBackend.Settings(), 1), ThreadsBackend(ThreadsBackend.Settings(), 2)
-    try:
-        steps, their_steps = evaluate_on(two, task, networks), run_theirs()
-        if abs(steps - their_steps) > 0.02 * steps:
-            raise Disagreement(f"{steps} steps in tweann, {their_steps} in neat-python")
-        a, b, c = interleave(
-            Side(lambda: evaluate_on(two, task, networks), steps),
-            Side(run_theirs, their_steps),
-            Side(lambda: pool.evaluate(numbered, config), their_steps),
-            rounds=bench.scale.long_rounds,
-        )
-        best = min(b, c)
-        note = (
-            f"{1 / a:,.0f} steps/s; neat-python {1 / b:,.0f} in one process, {1 / c:,.0f} in two; "
-            f"{steps / n / len(starts):.0f} steps an episode"
-        )
-        work = f"CartPole, population {n:,}, two threads"
-        yield Row(work, a, best, best / a, 50, unit="step", note=note)
-        full = SinglePole(SinglePole.Settings())
-        d, e = interleave(
-            Side(lambda: evaluate_on(two, full, networks)),
-            Side(lambda: evaluate_on(one, full, networks)),
-            rounds=3 * bench.scale.rounds,
-        )
-    finally:
-        pool.close()
-        one.close()
-        two.close()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Row(
-        "evaluation, one thread against two",
-        d,
-        e,
-        e / d,
-        1.85,
-        unit="population",
-        note=f"two threads against one; the machine has {cores} cores",
-    )
-
-
-# ----------------------------------------------------------------- whole runs
-
-
-@contextmanager
-def xor_run(population: int, generations: int, workers: int = 0) -> Iterator[Evolution]:
-    """Make a run of XOR with default storage and observers, in a folder that is then deleted."""
-    config = {
-        "run": {"generations": generations, "stop_when_solved": False},
-        "task": {"name": "xor"},
-        "strategy": {"population": population},
-        "evaluation": {"workers": workers},
-    }
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open(os.devnull, "w") as nowhere,
-        redirect_stderr(nowhere),
-        Evolution(config, run_dir=Path(folder)) as evolution,
-    ):
-        yield evolution
-
-
-def xor_generation(bench: Bench) -> Iterator[Row]:
-    """Whole runs of XOR from the first generation on."""
-    generations = bench.scale.generations
-
-    def run_ours() -> None:
-        with xor_run(150, generations) as evolution:
-            evolution.run()
-
-    a, b = interleave(
-        Side(run_ours, generations),
-        Side(lambda: neat_side.evolve_xor(generations, seed=1), generations),
-        rounds=bench.scale.long_rounds,
-    )
-    note = f"mean of {generations}, start and end of the run included; neat-python stores and shows nothing"
-    yield Row(
-        "XOR, population 150, storage and progress on", a, b, b / a, 15, unit="generation", note=note
-    )
-
-
-def python_side(bench: Bench) -> Iterator[Row]:
-    """What a generation costs outside the kernels."""
-    n, generations = bench.scale.population, bench.scale.generations
-    least = (float("inf"), 0.0)
-    for _ in range(bench.scale.long_rounds + 1):
-        places = {**KERNELS, "tweann.evolution:Evolution.step": "generation"}
-        with Stopwatch(places) as watch, xor_run(n, generations, workers=1) as evolution:
-            evolution.run()
-        kernels = sum(watch.own[label] for label in set(KERNELS.values()))
-        whole = watch.whole["generation"]
-        least = min(least, ((whole - kernels) / generations, whole / generations))
-    yield Row(
-        f"outside the kernels, XOR, population {n:,}",
-        *least,
-        least[0] / 1e-3,
-        2.0,
-        at_least=False,
-        unit="generation",
-        note="the ratio is milliseconds; beside it the whole generation, one thread",
-    )
-
-
-def activation_cost(bench: Bench) -> Iterator[Row]:
-    """The forward pass against the same loop with the identity for tanh."""
-    rng = bench.rng()
-    genomes = [random_genome(rng, FIFTY) for _ in range(bench.scale.genomes)]
-    task = ForwardPasses([0.1, -0.2, 0.3, -0.4, 0.5], FIFTY.n_outputs, 200)
-    networks = slice_of(genomes)
-    linear = slice_of([with_activation(genome, "identity") for genome in genomes])
-    amount = 200 * len(genomes)
-    a, b = interleave(
-        Side(lambda: task.evaluate(networks, KEYS), amount),
-        Side(lambda: task.evaluate(linear, KEYS), amount),
-        rounds=3 * bench.scale.rounds,
-    )
-    yield Row(
-        "forward pass in a batch, 50 nodes, against identity",
-        a,
-        b,
-        a / b,
-        3.5,
-        at_least=False,
-        unit="network and tick",
     )
 
 
@@ -520,7 +272,8 @@ def main() -> int:
     scale = QUICK if arguments.quick else FULL
     bench = Bench(scale, arguments.plain_tanh)
     rows = [row for name in arguments.only for row in MEASUREMENTS[name](bench)]
-    print_rows("tweann and neat-python, least seconds a unit", rows)
+    title = "tweann and neat-python, least seconds a unit"
+    print_rows(title + (" (quick: ratios mean little)" if scale.quick else ""), rows)
     if arguments.json is not None:
         write_json(arguments.json, quick=scale.quick, rows=[row.data() for row in rows])
     missed = [row.work for row in rows if row.passed is False]

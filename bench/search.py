@@ -23,8 +23,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-
 from timing import write_json
+
 from tweann.config import load
 from tweann.evolution import Evolution
 
@@ -183,11 +183,15 @@ def seed_range(text: str) -> range:
 def main() -> None:
     """Run the studies and print what they found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="*", default=list(STUDIES), metavar="NAME", help="; ".join(STUDIES))
+    parser.add_argument(
+        "--tasks", nargs="*", default=list(STUDIES), metavar="NAME", help="; ".join(STUDIES)
+    )
     parser.add_argument("--file", type=Path, nargs="*", default=[], help="other configurations")
     parser.add_argument("--seeds", type=seed_range, help='"1001-1200"; by default from 1001 on')
     parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting"
+    )
     parser.add_argument("--json", type=Path, help="write all runs and figures to this file")
     arguments = parser.parse_args()
     studies = {}

@@ -18,9 +18,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-
 from stopwatch import KERNELS, Stopwatch
 from timing import readable, write_json
+
 from tweann.evolution import Evolution
 
 _STRATEGY = "tweann.strategies.generational:Generational"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from shares import RUNS
+
 from tweann.evolution import Evolution
 
 Per = Callable[[Callable[[], object], int, str], None]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from numpy.random import Generator
-
 from networks import FIFTY, TWO_HUNDRED, Size, random_genome
+from numpy.random import Generator
 
 Per = Callable[[Callable[[], object], int, str], None]
 SIZES = [Size(4, 3, 4, 4, 1), FIFTY, TWO_HUNDRED]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from numpy.random import Generator
-
 from breeding import Reproduction, family
 from networks import FIFTY_SPARSE
+from numpy.random import Generator
 
 Per = Callable[[Callable[[], object], int, str], None]
 

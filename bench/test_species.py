@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from numpy.random import Generator
-
 from breeding import family
 from networks import FIFTY_SPARSE, layout_for
+from numpy.random import Generator
+
 from tweann.kernels.distance import DistanceCoefficients
 from tweann.pool import GenomePool
 from tweann.species import assign_species

@@ -40,7 +40,7 @@ class Row:
         work: what was compared.
         ours, theirs: seconds a unit of work, the least of all rounds.
         ratio: what is held against the target.
-        target: NaN-free bound, or None where the row only informs.
+        target: bound on the ratio, or None where the row only informs.
         at_least: whether the ratio should be no less than the target, or no more.
         unit: of what the seconds are.
         note: what a reader should know.
@@ -139,7 +139,9 @@ def environment() -> dict[str, Any]:
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "versions": versions,
     }

@@ -21,6 +21,7 @@ class SerialBackend:
     Settings: ClassVar[type[BaseModel]] = NoSettings
 
     capacity: int = 1
+    in_process: bool = True
     name: ClassVar[str] = "serial"
 
     def __init__(self, settings: BaseModel, workers: int = 1) -> None:

@@ -40,6 +40,7 @@ class ThreadsBackend:
     Settings: ClassVar[type[BaseModel]] = NoSettings
 
     name: ClassVar[str] = "threads"
+    in_process: bool = True
 
     def __init__(self, settings: BaseModel, workers: int = 0) -> None:
         """Start the threads.

@@ -27,6 +27,9 @@ _LARGE: Final = 1e290
 #: The threshold would sink for ever where genomes are too few, or too alike, for the species wanted.
 _MIN_THRESHOLD: Final = 1e-6
 
+_MUTATE, _CROSSOVER = np.uint8(Operator.MUTATE), np.uint8(Operator.CROSSOVER)
+_CROSSOVER_MUTATE = np.uint8(Operator.CROSSOVER_MUTATE)
+
 
 class GenerationalSettings(Section):
     """Settings of strategy ``generational``."""
@@ -125,18 +128,15 @@ class Generational:
         species = np.repeat(np.arange(sizes.size), counts)
         a = self._choose(species, order, starts, sizes, shifted, rng)
         b = self._choose(species, order, starts, sizes, shifted, rng)
-        elsewhere = rng.random(n) < self._settings.interspecies_rate
+        chance = rng.random((3, n))
+        elsewhere = chance[0] < self._settings.interspecies_rate
         if sizes.size > 1 and elsewhere.any():
             other = rng.integers(0, sizes.size - 1, int(elsewhere.sum()))
             other += other >= species[elsewhere]
             b[elsewhere] = order[starts[other]]
-        crossover = (rng.random(n) < self._settings.crossover_rate) & (a != b)
-        mutated = rng.random(n) < self._settings.crossover_mutate_rate
-        operator = np.where(
-            crossover,
-            np.where(mutated, Operator.CROSSOVER_MUTATE, Operator.CROSSOVER),
-            Operator.MUTATE,
-        ).astype(np.uint8)
+        crossover = (chance[1] < self._settings.crossover_rate) & (a != b)
+        mutated = chance[2] < self._settings.crossover_mutate_rate
+        operator = np.where(crossover, np.where(mutated, _CROSSOVER_MUTATE, _CROSSOVER), _MUTATE)
         # dominant: the fitter, of equals the smaller
         size = pool.n_connections
         swap = (fitness[b] > fitness[a]) | ((fitness[b] == fitness[a]) & (size[b] < size[a]))
@@ -231,7 +231,8 @@ class Generational:
             low, high = total[start], total[start + size]
             point = low + rng.random(species.size) * (high - low)
             rank = np.clip(np.searchsorted(total, point, side="right") - 1 - start, 0, size - 1)
-        return order[start + rank]
+        parents: Int = order[start + rank]
+        return parents
 
     # ------------------------------------------------------------------ survival
 
@@ -324,7 +325,7 @@ def share_out(shares: Float, n: int) -> Int:
     """
     total = shares.sum()
     exact = (shares / total if total > 0.0 else np.full(shares.size, 1.0 / shares.size)) * n
-    counts = np.floor(exact).astype(np.int64)
+    counts: Int = np.floor(exact).astype(np.int64)
     rest = np.argsort(counts - exact, kind="stable")[: n - int(counts.sum())]
     counts[rest] += 1
     return counts

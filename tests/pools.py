@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,9 +84,7 @@ def with_births(genome: Genome) -> Genome:
 
 def changed(genome: Genome, **columns: Any) -> Genome:
     """Return the genome with some columns replaced."""
-    names = ("n_inputs", "n_outputs", "node_id", "activation", "aggregation", "bias")
-    names += ("source", "target", "weight", "enabled", "node_extra", "connection_extra")
-    return Genome(**({name: getattr(genome, name) for name in names} | columns))
+    return replace(genome, **columns)
 
 
 def seed_of(layout: Layout) -> Genome:

@@ -266,11 +266,11 @@ _Q = [4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.198258
 
 
 def tanh(s: float) -> float:
-    """Return the rational approximation x·P(x²)/Q(x²) of tanh at s clipped to ±9, held within ±1."""
+    """Return the rational approximation x·P(x²)/Q(x²) of tanh at s clipped to ±9; it stays within ±1."""
     x = clip(s, 9.0)
     p = math.fsum(a * x ** (2 * i) for i, a in enumerate(_P))
     q = math.fsum(b * x ** (2 * i) for i, b in enumerate(_Q))
-    return clip(x * p / q, 1.0)
+    return x * p / q
 
 
 def sigmoid(s: float) -> float:
@@ -297,7 +297,7 @@ ACTIVATIONS: dict[str, Callable[[float], float]] = {
     "elu": lambda s: s if s > 0.0 else math.expm1(s),
     "selu": lambda s: 1.0507009873554805 * (s if s > 0.0 else 1.6732632423543772 * math.expm1(s)),
     "softplus": lambda s: max(s, 0.0) + math.log1p(math.exp(-abs(s))),
-    "silu": lambda s: s * sigmoid(s),
+    "silu": lambda s: s * sigmoid(s) if abs(s) < 18.0 else max(0.0, s),
     "gelu": lambda s: s * ((1.0 + math.erf(s / math.sqrt(2.0))) / 2.0),
     "softsign": lambda s: s / (1.0 + abs(s)),
     "sin": lambda s: math.sin(s) if math.isfinite(s) else math.nan,

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -86,6 +87,32 @@ def test_configurations_are_valid(block: Block, tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", sorted(ROOT.glob("examples/*.toml")), ids=lambda file: file.name)
 def test_examples_are_valid(file: Path) -> None:
     tweann.load_config(file)
+
+
+def test_the_readmes_first_configuration_is_an_example() -> None:
+    first = next(block for block in blocks_in("toml") if block.page == ROOT / "README.md")
+    example = (ROOT / "examples/xor.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(first.text) == tomllib.loads(example)
+
+
+def test_the_readmes_picture_shows_what_its_description_says() -> None:
+    found = re.search(
+        r"!\[([^\]]+)\]\((\S+\.svg)\)", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
+    assert found is not None
+    shown = re.sub(r"<[^>]+>", " ", (ROOT / found[2]).read_text(encoding="utf-8"))
+    numbers = re.findall(r"[\d,]*\d", found[1])
+    assert numbers
+    assert [n for n in numbers if not re.search(rf"\b{n.replace(',', '')}\b", shown)] == []
+
+
+def test_scripts_that_people_are_told_to_run_are_there() -> None:
+    scripts = {
+        script
+        for page in PAGES
+        for script in re.findall(r"\bpython ([\w/]+\.py)", page.read_text(encoding="utf-8"))
+    }
+    assert {script for script in scripts if not (ROOT / script).is_file()} == set()
 
 
 def commands(program: str) -> list[tuple[str, str]]:

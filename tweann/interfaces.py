@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from tweann.pool import BroodView, PoolView
     from tweann.tasks.base import Evaluations, TaskInfo
 
+# Plain numbers: looking up a member of an enumeration costs as much as a comparison of a hundred.
+_N_OPERATORS = len(Operator)
+_FRESH, _CROSSOVER = int(Operator.FRESH), int(Operator.CROSSOVER)
+_CROSSOVER_MUTATE = int(Operator.CROSSOVER_MUTATE)
+
 #: What a plugin remembers between calls: plain arrays, numbers, strings and booleans by name.
 State = Mapping[str, "Float | Int | float | int | str | bool"]
 
@@ -72,12 +77,10 @@ class BreedingPlan:
         ):
             raise PluginError(f"strategy {strategy}: plan.strength must be {n} finite numbers >= 0")
         for extreme in (self.operator.max(initial=0), self.operator.min(initial=0)):
-            if not min(Operator) <= extreme <= max(Operator):
+            if not 0 <= extreme < _N_OPERATORS:
                 raise PluginError(f"strategy {strategy}: unknown operator {extreme}")
-        needs_a = self.operator != Operator.FRESH
-        needs_b = (self.operator == Operator.CROSSOVER) | (
-            self.operator == Operator.CROSSOVER_MUTATE
-        )
+        needs_a = self.operator != _FRESH
+        needs_b = (self.operator == _CROSSOVER) | (self.operator == _CROSSOVER_MUTATE)
         for name, column, needed in (
             ("parent_a", self.parent_a, needs_a),
             ("parent_b", self.parent_b, needs_b),
@@ -183,6 +186,7 @@ class Backend(Protocol):
 
     Settings: ClassVar[type[BaseModel]]
     capacity: int  #: how many jobs can run at once
+    in_process: bool  #: jobs run in this process; then the core may run a single small one itself
 
     def __init__(self, settings: Any, workers: int) -> None: ...
 

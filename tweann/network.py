@@ -65,12 +65,14 @@ class NetworkSlice:
     @property
     def max_slots(self) -> int:
         """Values of the largest network: inputs and nodes."""
-        return self.layout.n_inputs + int(np.diff(self.batch.node_start).max(initial=0))
+        starts = self.batch.node_start
+        return self.layout.n_inputs + int((starts[1:] - starts[:-1]).max(initial=0))
 
     @property
     def max_edges(self) -> int:
         """Edges of the largest network."""
-        return int(np.diff(self.batch.edge_start).max(initial=0))
+        starts = self.batch.edge_start
+        return int((starts[1:] - starts[:-1]).max(initial=0))
 
     def __len__(self) -> int:
         return int(self.blocks.size)

@@ -46,6 +46,8 @@ ROW_COLUMNS: dict[str, tuple[DTypeLike, Any]] = {
 #: Structural growth of one mutation: a split adds one node and two connections, a new connection one.
 _NEW_NODES, _NEW_CONNECTIONS = 1, 3
 _GROWTH = 1.5
+_SET_VALUES, _IMMIGRANT = int(Operator.SET_VALUES), int(Origin.IMMIGRANT)
+_MEMBER = int(Role.MEMBER)
 
 Rows = dict[str, NDArray[Any]]
 
@@ -183,7 +185,10 @@ class GenomePool:
 
     def make_rows(self, n: int) -> Rows:
         """Return ``n`` rows of nothing known."""
-        rows = {name: np.full(n, value, dtype) for name, (dtype, value) in ROW_COLUMNS.items()}
+        rows = {
+            name: np.full(n, value, dtype) if value else np.zeros(n, dtype)
+            for name, (dtype, value) in ROW_COLUMNS.items()
+        }
         rows |= {name: np.zeros((n, width)) for name, width in self._widths.items()}
         return rows | {name: np.zeros(n, dtype) for name, dtype in self._own.items()}
 
@@ -312,14 +317,14 @@ class GenomePool:
         )
         rows["block"][:n], rows["block"][n:] = self.allocate(n), arrived
         rows["id"], rows["generation"][:] = births, generation
-        rows["operator"][:n], rows["origin"][n:] = operator, int(Origin.IMMIGRANT)
-        for name, parent in (("parent_a", parent_a), ("parent_b", parent_b)):
-            known = np.flatnonzero(parent >= 0)
-            rows[name][known] = self.rows["id"][parent[known]]
+        rows["operator"][:n], rows["origin"][n:] = operator, _IMMIGRANT
+        # -1, no parent, indexes the -1 at the end
+        ids, homes = np.append(self.rows["id"], -1), np.append(self.rows["block"], -1)
+        rows["parent_a"][:n], rows["parent_b"][:n] = ids[parent_a], ids[parent_b]
         litter = Litter(
             operator.astype(np.uint8, copy=False),
-            self._blocks_of(parent_a),
-            self._blocks_of(parent_b),
+            homes[parent_a],
+            homes[parent_b],
             rows["block"],
             rows["id"],
             np.ones(n) if strength is None else np.ascontiguousarray(strength, dtype=np.float64),
@@ -339,15 +344,8 @@ class GenomePool:
             self.mutations += counts
         return Brood(rows)
 
-    def _blocks_of(self, rows: Int) -> Int:
-        """Return the blocks of rows; -1 for -1."""
-        blocks = np.full(rows.size, -1, np.int64)
-        known = rows >= 0
-        blocks[known] = self.rows["block"][rows[known]]
-        return blocks
-
     def _check_values(self, operator: UInt8, parent_a: Int, values: Float) -> None:
-        given = np.flatnonzero(operator == Operator.SET_VALUES)
+        given = np.flatnonzero(operator == _SET_VALUES)
         blocks = self.rows["block"][parent_a[given]]
         ids = self.genes.node_id
         for child, block in zip(given, blocks, strict=True):
@@ -402,7 +400,7 @@ class GenomePool:
             name: np.concatenate((column, brood.rows[name]))[index]
             for name, column in self.rows.items()
         }
-        rows["role"][:] = int(Role.MEMBER)
+        rows["role"][:] = _MEMBER
         given = dict(columns) if role is None else {**columns, "role": role}
         for name, values in given.items():
             if name not in self._own and name not in ("species", "role"):

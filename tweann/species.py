@@ -61,7 +61,6 @@ def assign_species(
     founders = founders[:n]
     if representatives.size + n >= max_species:
         # The kernel knew founders only. Rare, so a whole matrix of distances will do.
-        unfit[founders] = False
         rest = np.flatnonzero(unfit)
         kinds = np.concatenate((representatives, blocks[founders]))
         distance = np.empty((rest.size, kinds.size))

@@ -190,6 +190,8 @@ class StoredRun:
             with closing(sqlite3.connect(uri, uri=True)) as connection:
                 connection.row_factory = sqlite3.Row
                 (schema,) = connection.execute("PRAGMA user_version").fetchone()
+                if schema == 0:
+                    return []  # the run has just begun: its tables are not there yet
                 if schema > SCHEMA_VERSION:
                     raise StorageError(
                         f"{path} has schema version {schema}, this tweann reads {SCHEMA_VERSION}: "

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from numpy.random import Generator
-
 from breeding import LIKE_NEAT_PYTHON, NO_MUTATION, Litters, family
 from networks import FIFTY_SPARSE
+from numpy.random import Generator
+
 from tweann.genes import Operator
 from tweann.kernels.mutation import MutationOperator
 

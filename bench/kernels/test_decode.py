@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from networks import FIFTY, TWO_HUNDRED, Size, random_genome, slice_of
 from numpy.random import Generator
 
-from networks import FIFTY, TWO_HUNDRED, Size, random_genome, slice_of
 from tweann.network import decode_genomes
 
 Per = Callable[[Callable[[], object], int, str], None]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.random import Generator
-
 from breeding import family
 from networks import FIFTY_SPARSE, layout_for, random_genome, table_of
+from numpy.random import Generator
+
 from tweann.kernels.distance import DistanceCoefficients, distances
 
 Per = Callable[[Callable[[], object], int, str], None]

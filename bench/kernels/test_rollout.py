@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from networks import Size, random_genome, slice_of
 from numpy.random import Generator
 
-from networks import Size, random_genome, slice_of
 from tweann.tasks import CompiledTask, EvaluationKeys
 from tweann.tasks.double_pole import DoublePole
 from tweann.tasks.single_pole import SinglePole

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from networks import FIFTY, TWO_HUNDRED, ForwardPasses, Size, random_genome, slice_of
 from numpy.random import Generator
 
-from networks import FIFTY, TWO_HUNDRED, ForwardPasses, Size, random_genome, slice_of
 from tweann.tasks import EvaluationKeys, TableTask, TaskInfo
 
 Per = Callable[[Callable[[], object], int, str], None]

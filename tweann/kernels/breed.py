@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Float, Genes, Int, Operator, UInt8
-from tweann.kernels._jit import kernel
+from tweann.kernels._jit import allocating_kernel, kernel
 from tweann.kernels.crossover import crossover
 from tweann.kernels.edit import copy_genome
 from tweann.kernels.ids import is_input
@@ -79,7 +79,7 @@ def get_values(genes: Genes, block: int, out: Float) -> int:
     return at
 
 
-@kernel
+@allocating_kernel
 def breed(
     genes: Genes,
     litter: Litter,

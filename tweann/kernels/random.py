@@ -33,7 +33,6 @@ MUTATE: Final = np.uint64(2)
 CROSSOVER: Final = np.uint64(3)
 EVALUATE: Final = np.uint64(4)
 ASK: Final = np.uint64(5)
-SPLIT: Final = np.uint64(6)
 
 
 def _ziggurat_tables() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -180,5 +180,7 @@ def evaluate_vectors(
         out.solved[k] = valid and score[1] != 0.0
         out.flags[k] = 0 if valid else _INVALID
         out.steps[k] = 1
-        out.descriptor[k] = score[2 : 2 + d]
-        out.objectives[k] = score[2 + d :]
+        for i in range(d):
+            out.descriptor[k, i] = score[2 + i]
+        for i in range(out.objectives.shape[1]):
+            out.objectives[k, i] = score[2 + d + i]

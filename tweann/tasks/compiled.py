@@ -26,7 +26,7 @@ import numpy as np
 
 from tweann.errors import ConfigError, TaskError
 from tweann.genes import Float
-from tweann.kernels._jit import OBSERVE, RESET, SCORE, STEP, callback, kernel
+from tweann.kernels._jit import OBSERVE, RESET, SCORE, STEP, allocating_kernel, callback
 from tweann.kernels.random import UInt64Array
 from tweann.kernels.rollout import RolloutParameters, RolloutResults, RolloutScratch, rollout
 from tweann.kernels.tick import tick_state
@@ -83,7 +83,7 @@ task_step: Final = task_decorator("task_step", STEP, "step(state, params, action
 #: leaves with [0] fitness, [1] not 0 if solved, then the descriptor, then the objectives.
 task_score: Final = task_decorator("task_score", SCORE, "score(state, params, out)")
 #: Compiles a helper that the functions of a task call.
-task_function: Final = kernel
+task_function: Final = allocating_kernel
 
 
 class Simulation(NamedTuple):
