@@ -86,8 +86,11 @@ class Ranking(NamedTuple):
         """Rank rows of the given species, (n,), and fitness, (n,) without NaN."""
         order = np.lexsort((-fitness, species))
         ranked = species[order]
-        starts = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
-        return cls(order, starts, np.diff(np.append(starts, order.size)))
+        bounds = np.empty(order.size + 1, np.bool_)
+        bounds[0] = bounds[-1] = True
+        np.not_equal(ranked[1:], ranked[:-1], out=bounds[1:-1])
+        edges = bounds.nonzero()[0]
+        return cls(order, edges[:-1], edges[1:] - edges[:-1])
 
 
 class Generational:
@@ -126,8 +129,8 @@ class Generational:
         shares = np.where(may_breed, np.add.reduceat(shifted[order], starts) / sizes, 0.0)
         counts = share_out(shares if shares.any() else may_breed.astype(np.float64), n)
         species = np.repeat(np.arange(sizes.size), counts)
-        a = self._choose(species, order, starts, sizes, shifted, rng)
-        b = self._choose(species, order, starts, sizes, shifted, rng)
+        parents = self._choose(np.tile(species, 2), order, starts, sizes, shifted, rng)
+        a, b = parents[:n], parents[n:]
         chance = rng.random((3, n))
         elsewhere = chance[0] < self._settings.interspecies_rate
         if sizes.size > 1 and elsewhere.any():

@@ -20,8 +20,8 @@ from tweann.errors import ConfigError, PluginError
 from tweann.interfaces import Backend, FinishedJob, Job
 from tweann.plugins.serial import SerialBackend
 from tweann.plugins.threads import ThreadsBackend
-from tweann.workers import usable_cores
 from tweann.tasks.base import Evaluations, TaskInfo
+from tweann.workers import usable_cores
 
 INFO = TaskInfo("test", 1, "python", inputs=("x",), outputs=("y",))
 

@@ -395,14 +395,16 @@ class Evolution:
             Job(start, stop, self._evaluator(self._slice(blocks[start:stop]), keys))
             for start, stop in self._slices(len(brood), backend.capacity)
         ]
+        self._check_interrupted()
+        if len(jobs) == 1 and backend.in_process and self.task.info.kind != "python":
+            self._write(brood, 0, jobs[0].evaluate())  # handing it over would cost as much again
+            return
         for job in jobs:
             backend.submit(job)
         found: dict[int, Evaluations] = {}
         try:
             while len(found) < len(jobs):
-                if self._interrupted:
-                    self._interrupted = False
-                    raise Interrupted
+                self._check_interrupted()
                 for finished in backend.collect(0.1):
                     if finished.evaluations is None:
                         raise finished.error or TaskError("the back-end lost a job")
@@ -413,6 +415,11 @@ class Evolution:
             raise
         for start in sorted(found):  # not as they came in: reasons in the order of births
             self._write(brood, start, found[start])
+
+    def _check_interrupted(self) -> None:
+        if self._interrupted:
+            self._interrupted = False
+            raise Interrupted
 
     def _evaluator(self, networks: NetworkSlice, keys: EvaluationKeys) -> Callable[[], Evaluations]:
         def evaluate() -> Evaluations:

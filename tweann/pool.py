@@ -305,7 +305,7 @@ class GenomePool:
         if values is None:
             values = np.zeros((0, 0))
         self._check_values(operator, parent_a, values)
-        arrived = self.insert(immigrants)
+        arrived = self.insert(immigrants) if immigrants else np.zeros(0, np.int64)
         rows = self.make_rows(births.size)
         blocks = np.append(self.rows["block"], parameters.template)
         self.make_room(
@@ -345,7 +345,9 @@ class GenomePool:
         return Brood(rows)
 
     def _check_values(self, operator: UInt8, parent_a: Int, values: Float) -> None:
-        given = np.flatnonzero(operator == _SET_VALUES)
+        given = (operator == _SET_VALUES).nonzero()[0]
+        if given.size == 0:
+            return
         blocks = self.rows["block"][parent_a[given]]
         ids = self.genes.node_id
         for child, block in zip(given, blocks, strict=True):
