@@ -19,7 +19,7 @@ from peers_common import KEYS, Bench, Disagreement
 from stopwatch import KERNELS, Stopwatch
 from timing import Row, Side, interleave, readable
 
-from tweann.evolution import Evolution
+from tweann.evolution import SLICES, Evolution
 from tweann.genome import Genome
 from tweann.interfaces import Job
 from tweann.kernels.random import next_uniform
@@ -42,7 +42,8 @@ def episode_starts(task: SinglePole) -> list[list[float]]:
 def evaluate_on(backend: ThreadsBackend, task: SinglePole, networks: NetworkSlice) -> int:
     """Decode and evaluate on a back-end, in as many slices as a run would make; return the steps."""
     n = len(networks)
-    edges = [n * i // (4 * backend.capacity) for i in range(4 * backend.capacity + 1)]
+    pieces = SLICES * backend.capacity
+    edges = [n * i // pieces for i in range(pieces + 1)]
 
     def job(start: int, stop: int) -> Job:
         blocks = networks.blocks[start:stop]
@@ -69,7 +70,8 @@ def lasting(rng: Generator, task: SinglePole, n: int) -> list[Genome]:
     """
     made = [random_genome(rng, Size(4, 3, 4, 4, 1)) for _ in range(3 * n)]
     steps = task.evaluate(slice_of(made), KEYS).steps
-    return [made[i] for i in np.argsort(-steps, kind="stable")[:n]]
+    best = np.argsort(-steps, kind="stable")[:n]
+    return [made[i] for i in np.sort(best)]  # as they were made, not the longest first
 
 
 def cart_pole(bench: Bench) -> Iterator[Row]:

@@ -32,8 +32,8 @@ from tweann.registry import Registry, default_registry
 from tweann.tasks.base import Evaluation, EvaluationKeys, Evaluations, Task
 from tweann.workers import Workers
 
-#: Slices of a brood for each worker, at most: enough for workers to even out.
-_SLICES = 4
+#: Slices of a brood for each worker, at most: enough for workers to even out, while each costs some 100 µs.
+SLICES = 3
 #: Seconds of work that are worth a slice of their own.
 _SLICE_SECONDS = 0.0005
 #: Failures whose reasons are reported in full; more are only counted.
@@ -442,7 +442,7 @@ class Evolution:
             pieces = 1
         else:
             worth = n if self._cost is None else int(n * self._cost / _SLICE_SECONDS)
-            pieces = max(1, min(n, capacity * _SLICES, worth))
+            pieces = max(1, min(n, capacity * SLICES, worth))
         edges = [n * i // pieces for i in range(pieces + 1)]
         return list(pairwise(edges))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -257,11 +258,17 @@ class EvaluationKeys:
 
     def episodes(self, n: int) -> NDArray[np.uint64]:
         """Return (n,) keys, one an episode: ``make_key(seed, generation, episode, EVALUATE)``."""
-        from tweann.kernels.random import EVALUATE, make_key  # late: as in `output_scaling`
+        return _episode_keys(self.seed, self.generation, n)
 
-        seed, generation = np.uint64(self.seed), np.uint64(self.generation)
-        made = [make_key(seed, generation, np.uint64(episode), EVALUATE) for episode in range(n)]
-        return np.array(made, dtype=np.uint64)
+
+@lru_cache(maxsize=4)
+def _episode_keys(seed: int, generation: int, n: int) -> NDArray[np.uint64]:
+    """Return the keys; made once for all slices of a generation."""
+    from tweann.kernels.random import EVALUATE, make_key  # late: as in `output_scaling`
+
+    first, second = np.uint64(seed), np.uint64(generation)
+    made = [make_key(first, second, np.uint64(episode), EVALUATE) for episode in range(n)]
+    return np.array(made, dtype=np.uint64)
 
 
 def output_scaling(info: TaskInfo, output_activation: str) -> Scaling:
