@@ -44,7 +44,10 @@ _LEAN: dict[str, Any] = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") els
 
 
 def kernel(function: F) -> F:
-    """Compile ``function`` on first use, without the GIL, cached on disk; it must not allocate."""
+    """Compile ``function`` on first use, without the GIL, cached on disk; it must not allocate.
+
+    Copying an array to a slice counts as allocating, for its error message: write a loop.
+    """
     return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", **_LEAN)(function))
 
 

@@ -153,7 +153,9 @@ def predict_table(
     first_output = net.n_inputs + net.node_start[1] - net.node_start[0] - net.n_outputs
     for block in range(table.inputs.shape[0]):
         reset_lanes(net, 0, state)
-        state.values[: net.n_inputs] = table.inputs[block]
+        for i in range(net.n_inputs):
+            for lane in range(lanes):
+                state.values[i, lane] = table.inputs[block, i, lane]
         for _ in range(p.ticks):
             tick_lanes(net, 0, state, p.custom)
         for lane in range(min(lanes, table.n_rows - block * lanes)):

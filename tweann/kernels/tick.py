@@ -133,9 +133,13 @@ def aggregate_edges_in_lane(
 @fused_kernel
 def reset_lanes(net: NetworkBatch, k: int, state: LaneState) -> None:
     """Put network ``k`` at the beginning of time in all lanes."""
-    state.values[: net.n_inputs + net.node_start[k + 1] - net.node_start[k]] = 0.0
+    for i in range(net.n_inputs + net.node_start[k + 1] - net.node_start[k]):
+        for lane in range(state.sums.size):
+            state.values[i, lane] = 0.0
     if net.kind[k] & REMEMBERS:
-        state.delivered[: net.edge_start[k + 1] - net.edge_start[k]] = 0.0
+        for e in range(net.edge_start[k + 1] - net.edge_start[k]):
+            for lane in range(state.sums.size):
+                state.delivered[e, lane] = 0.0
 
 
 @fused_kernel
