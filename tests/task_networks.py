@@ -9,7 +9,7 @@ import numpy as np
 
 from tweann.genes import Float
 from tweann.genome import Genome, empty_genes, seed_network, write_block
-from tweann.kernels._jit import kernel
+from tweann.kernels._jit import allocating_kernel
 from tweann.kernels.ids import FIRST_OUTPUT
 from tweann.layout import Layout
 from tweann.network import NetworkSlice
@@ -18,20 +18,20 @@ from tweann.tasks.base import EvaluationKeys, Task, output_scaling
 KEYS = EvaluationKeys(seed=1)
 
 
-@kernel
+@allocating_kernel
 def call_step(step: Any, state: Float, action: Float) -> tuple[float, bool]:
     """Call a task's ``step`` as the rollout kernel does; it has no parameters."""
     reward, done = step(state, np.zeros(0), action)
     return reward, done
 
 
-@kernel
+@allocating_kernel
 def call_reset(reset: Any, state: Float, key: np.uint64) -> None:
     """Call a task's ``reset`` likewise."""
     reset(state, np.zeros(0), key)
 
 
-@kernel
+@allocating_kernel
 def call_observe(observe: Any, state: Float, out: Float) -> None:
     """Call a task's ``observe`` likewise."""
     observe(state, np.zeros(0), out)

@@ -109,12 +109,14 @@ def test_memory_stays_once_the_caps_are_reached() -> None:
         return [*(array.nbytes for array in arrays), len(evolution.history)]
 
     with Evolution(config) as evolution:
+        n_species = []
         for _ in range(60):
             evolution.step()
+            n_species.append(np.unique(evolution.pool.view().species).size)
         view = evolution.pool.view()
         assert (view.n_nodes == 12).any()
         assert (view.n_connections == 30).any()
-        assert np.unique(view.species).size == 7
+        assert max(n_species) == 7
         before = held(evolution)
         while not evolution.finished:
             evolution.step()
