@@ -254,12 +254,12 @@ class TestCtrlC:
 
     def test_the_second_ends_threads_that_hang(self, tmp_path: Path) -> None:
         script = """
-import time
+import os, time
 from tweann.evolution import Evolution
 from tweann.running import interruptible
 from tweann.tasks.python import PythonTask
 def fitness(network):
-    print("in", flush=True)
+    os.write(1, b"in\\n")  # at once: print writes twice, and there are two threads
     time.sleep(600)
 task = PythonTask(fitness, 1, 1, serial=False)
 evolution = Evolution({"storage": {"url": "memory:"}, "observers": {}}, task=task)
