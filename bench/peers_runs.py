@@ -119,8 +119,8 @@ def cart_pole(bench: Bench) -> Iterator[Row]:
         yield Row(work, a, best, best / a, 50, unit="step", note=note)
         full = SinglePole(SinglePole.Settings())
         d, e = interleave(
-            Side(lambda: evaluate_on(two, full, networks)),
-            Side(lambda: evaluate_on(one, full, networks)),
+            Side(lambda: [evaluate_on(two, full, networks) for _ in range(10)], 10),
+            Side(lambda: [evaluate_on(one, full, networks) for _ in range(10)], 10),
             rounds=3 * bench.scale.rounds,
         )
     finally:
