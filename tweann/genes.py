@@ -71,6 +71,12 @@ ACTIVATION_RANGES: dict[str, tuple[float, float]] = {
 #: The position in this tuple is the code of an aggregation.
 AGGREGATIONS = ("sum", "product", "min", "max", "max_abs", "mean", "median", "difference")
 
+#: The position in this tuple is the code of a node's dynamics.
+DYNAMICS = ("static", "delay", "leaky", "ctrnn", "cfc", "ltc", "izhikevich")
+
+#: The position in this tuple is the code of a connection's plasticity rule.
+PLASTICITY_RULES = ("none", "hebbian", "oja", "abcd", "trace", "stdp")
+
 #: Values live in one slot a node, addressed with 16 bits: the hard limit on a genome's nodes.
 MAX_NODES = 65_535
 #: The hard limit on a genome's connections; a run's own caps are lower.
@@ -140,5 +146,45 @@ class ColumnGroup(NamedTuple):
     connection: tuple[tuple[str, float], ...] = ()
 
 
-#: The optional column groups. "births" records the generation in which a node came to be.
-COLUMN_GROUPS: dict[str, ColumnGroup] = {"births": ColumnGroup(node=(("birth", 0.0),))}
+#: The optional column groups; a run allocates those that it uses.
+COLUMN_GROUPS: dict[str, ColumnGroup] = {
+    # the generation in which a node came to be
+    "births": ColumnGroup(node=(("birth", 0.0),)),
+    # time: which kind of node, and its constants in the kind's own meaning
+    "dynamics": ColumnGroup(
+        node=(("dynamics", 0.0), ("tau", 1.0), ("bound", 1.0), ("time_bias", 0.0))
+    ),
+    "izhikevich": ColumnGroup(
+        node=(
+            ("izhikevich_a", 0.02),
+            ("izhikevich_b", 0.2),
+            ("izhikevich_c", -65.0),
+            ("izhikevich_d", 8.0),
+        )
+    ),
+    # lifetime learning: the rule, its rate and coefficients
+    "plasticity": ColumnGroup(
+        node=(("modulatory", 0.0),),
+        connection=(
+            ("rule", 0.0),
+            ("learning_rate", 0.0),
+            ("decay", 0.0),
+            ("trace_decay", 0.9),
+            ("coefficient_a", 0.0),
+            ("coefficient_b", 0.0),
+            ("coefficient_c", 0.0),
+            ("coefficient_d", 0.0),
+        ),
+    ),
+    "stdp": ColumnGroup(
+        connection=(
+            ("stdp_a_plus", 1.0),
+            ("stdp_a_minus", 1.0),
+            ("stdp_tau_plus", 5.0),
+            ("stdp_tau_minus", 5.0),
+        )
+    ),
+}
+
+#: Optional columns that hold a code; outside this process they are the names at these positions.
+CODED_COLUMNS: dict[str, tuple[str, ...]] = {"dynamics": DYNAMICS, "rule": PLASTICITY_RULES}
