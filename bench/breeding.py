@@ -143,7 +143,7 @@ class Reproduction:
         self._pool = GenomePool(layout, workers=self._workers)
         self._rng, self._births, self._generation = rng, len(genomes), 0
         rows = self._pool.make_rows(len(genomes))
-        rows["block"], rows["id"] = self._pool.insert(genomes), np.arange(len(genomes))
+        rows["block"][:], rows["id"][:] = self._pool.insert(genomes), np.arange(len(genomes))
         self._parameters = make_breeding(config, layout, int(rows["block"][0]))
         self._tell(Brood(rows))
 
@@ -180,6 +180,6 @@ class Reproduction:
         self._workers.close()
 
     def _tell(self, brood: Brood) -> None:
-        brood.rows["fitness"] = self._rng.random(len(brood))
+        brood.rows["fitness"][:] = self._rng.random(len(brood))
         survivors = self._strategy.tell(self._pool.view(), self._pool.brood_view(brood))
         self._pool.keep(survivors.index, survivors.role, survivors.columns, brood)

@@ -102,14 +102,21 @@ class MetricsFile:
         self._n_lines = len(lines)
 
 
+_encode = json.JSONEncoder(allow_nan=False, default=float).encode
+
+
 def _line(report: GenerationReport) -> str:
-    values: dict[str, Any] = {"generation": report.generation}
-    for key, value in report.data().items():
+    values: dict[str, Any] = {"generation": report.generation, **report.data()}
+    try:
+        return _encode(values) + "\n"
+    except ValueError:  # a NaN or an infinity: rare, so they may cost
+        pass
+    for key, value in values.items():
         if isinstance(value, Mapping):
             values[key] = {name: _finite(entry) for name, entry in value.items()}
         else:
             values[key] = _finite(value)
-    return json.dumps(values, allow_nan=False) + "\n"
+    return _encode(values) + "\n"
 
 
 def _finite(value: Any) -> Any:

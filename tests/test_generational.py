@@ -18,7 +18,7 @@ from tweann.genes import Float, Operator
 from tweann.interfaces import BreedingPlan, Strategy, StrategyContext
 from tweann.layout import Layout
 from tweann.pool import GenomePool
-from tweann.strategies.generational import Generational, GenerationalSettings, share_out
+from tweann.strategies.generational import Generational, GenerationalSettings
 from tweann.tasks.base import TaskInfo
 
 LAYOUT = Layout(N_INPUTS, N_OUTPUTS)
@@ -130,23 +130,6 @@ class TestShares:
         for selection in ("tournament", "roulette"):
             again = Scene([0, 1], [scale, -scale], selection=selection, population=20)
             assert again.counts(20) == [20, 0]
-
-    @PROPERTY
-    @given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=12), st.integers(0, 500))
-    def test_shares_are_whole_numbers_that_add_up(self, shares: list[float], n: int) -> None:
-        values = np.array(shares)
-        counts = share_out(values, n)
-        assert counts.sum() == n
-        if values.sum() > 0.0:
-            exact = values / values.sum() * n
-            assert (np.abs(counts - exact) < 1.0 + 1e-9).all()
-        else:
-            assert counts.max() - counts.min() <= 1
-
-    def test_the_largest_remainder_gets_the_rest_of_equals_the_first(self) -> None:
-        assert share_out(np.array([1.0, 1.0, 1.0]), 5).tolist() == [2, 2, 1]
-        assert share_out(np.array([5.0, 3.0, 2.0]), 4).tolist() == [2, 1, 1]
-        assert share_out(np.zeros(4), 6).tolist() == [2, 2, 1, 1]
 
 
 class TestStagnation:
@@ -403,14 +386,17 @@ class TestThreshold:
         assert scene.strategy.metrics() == {"n_species": 1.0, "threshold": 1e-6}
 
     def test_the_number_of_species_comes_to_the_target(self) -> None:
-        scene = Scene([0] * 120, [1.0] * 120, distances={"target": 8, "threshold": 9.0})
-        rng = np.random.default_rng(2)
-        numbers = []
-        for _ in range(80):
-            scene.tell(rng.random(120).tolist())
-            numbers.append(scene.strategy.metrics()["n_species"])
-        assert numbers[0] < 8
-        assert 6.0 <= np.mean(numbers[30:]) <= 10.0
+        late = []
+        for seed in range(4):
+            scene = Scene([0] * 120, [1.0] * 120, distances={"target": 8, "threshold": 9.0})
+            rng = np.random.default_rng(seed)
+            numbers = []
+            for _ in range(80):
+                scene.tell(rng.random(120).tolist())
+                numbers.append(scene.strategy.metrics()["n_species"])
+            assert numbers[0] < 8
+            late.append(np.mean(numbers[30:]))
+        assert 6.0 <= np.mean(late) <= 10.0
 
     def test_the_cap_on_species_holds(self) -> None:
         scene = Scene(

@@ -224,8 +224,8 @@ class TestKeep:
     @pytest.mark.parametrize(
         ("index", "columns", "role", "message"),
         [
-            ([0, 7], {}, None, "survivors must be rows 0 to 6, came 0 to 7"),
-            ([-1, 2], {}, None, "came -1 to 2"),
+            ([0, 7], {}, None, "survivors must be rows 0 to 6, came 7"),
+            ([-1, 2], {}, None, "rows 0 to 6, came -1"),
             ([1, 5, 1], {}, None, "a row occurs twice"),
             ([0.0, 1.0], {}, None, "must be .n,. integers, came float64"),
             ([True, False], {}, None, "must be .n,. integers, came bool"),

@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from tweann.pool import BroodView, PoolView
     from tweann.tasks.base import Evaluations, TaskInfo
 
-# Plain numbers: looking up a member of an enumeration costs as much as a comparison of a hundred.
-_N_OPERATORS = len(Operator)
-_FRESH, _CROSSOVER = int(Operator.FRESH), int(Operator.CROSSOVER)
-_CROSSOVER_MUTATE = int(Operator.CROSSOVER_MUTATE)
-
 #: What a plugin remembers between calls: plain arrays, numbers, strings and booleans by name.
 State = Mapping[str, "Float | Int | float | int | str | bool"]
 
@@ -76,23 +71,37 @@ class BreedingPlan:
             or not (np.isfinite(self.strength) & (self.strength >= 0)).all()
         ):
             raise PluginError(f"strategy {strategy}: plan.strength must be {n} finite numbers >= 0")
-        for extreme in (self.operator.max(initial=0), self.operator.min(initial=0)):
-            if not 0 <= extreme < _N_OPERATORS:
-                raise PluginError(f"strategy {strategy}: unknown operator {extreme}")
-        needs_a = self.operator != _FRESH
-        needs_b = (self.operator == _CROSSOVER) | (self.operator == _CROSSOVER_MUTATE)
-        for name, column, needed in (
-            ("parent_a", self.parent_a, needs_a),
-            ("parent_b", self.parent_b, needs_b),
-        ):
-            wrong = (column < np.where(needed, 0, -1)) | (column >= n_rows)
-            if wrong.any():
-                child = int(np.flatnonzero(wrong)[0])
-                raise PluginError(
-                    f"strategy {strategy}: {name} of child {child} is {int(column[child])}, "
-                    f"expected a row of the pool, 0 to {n_rows - 1}"
-                    f"{'' if needed[child] else ', or -1 for none'}"
-                )
+        from tweann.kernels.checks import (
+            first_bad_child,  # late: who only registers needs no compiler
+        )
+
+        operator = self.operator
+        if operator.dtype != np.uint8:
+            known = (operator >= 0) & (operator < len(Operator))
+            operator = np.where(known, operator, len(Operator)).astype(np.uint8)
+        child = first_bad_child(
+            operator,
+            self.parent_a.astype(np.int64, copy=False),
+            self.parent_b.astype(np.int64, copy=False),
+            n_rows,
+        )
+        if child >= 0:
+            raise PluginError(f"strategy {strategy}: {self._fault_of(child, n_rows)}")
+
+    def _fault_of(self, child: int, n_rows: int) -> str:
+        """Return what is wrong with a child that cannot be bred."""
+        operator = int(self.operator[child])
+        if not 0 <= operator < len(Operator):
+            return f"unknown operator {operator} of child {child}"
+        needs_a = operator != Operator.FRESH
+        needs_b = operator in (Operator.CROSSOVER, Operator.CROSSOVER_MUTATE)
+        a, b = int(self.parent_a[child]), int(self.parent_b[child])
+        wrong_a = not (0 if needs_a else -1) <= a < n_rows
+        name, found, needed = ("parent_a", a, needs_a) if wrong_a else ("parent_b", b, needs_b)
+        return (
+            f"{name} of child {child} is {found}, expected a row of the pool, 0 to {n_rows - 1}"
+            f"{'' if needed else ', or -1 for none'}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

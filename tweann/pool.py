@@ -15,41 +15,22 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tweann.errors import GenomeError, PluginError
-from tweann.genes import Float, Genes, Int, Operator, Origin, Role, UInt8
+from tweann.genes import Bool, Float, Genes, Int, Operator, Origin, Role, UInt8
 from tweann.genome import Genome, check_fits, empty_genes, read_block, write_block
-from tweann.kernels.breed import BreedingParameters, Litter, breed
+from tweann.kernels.breed import BreedingParameters, Litter, breed, find_parents, largest_genome
+from tweann.kernels.checks import first_bad_survivor
 from tweann.kernels.distance import DistanceCoefficients, distances
 from tweann.kernels.ids import HASH_BITS
 from tweann.kernels.mutation import MutationOperator
 from tweann.layout import Layout
+from tweann.rows import ROW_COLUMNS, RowFormat, Rows
 from tweann.workers import Workers
-
-#: The columns that every row has: type and the value before anything is known.
-ROW_COLUMNS: dict[str, tuple[DTypeLike, Any]] = {
-    "block": (np.int64, -1),
-    "id": (np.int64, -1),  # birth number
-    "role": (np.uint8, int(Role.MEMBER)),
-    "species": (np.int64, -1),
-    "generation": (np.int64, 0),  # of birth
-    "operator": (np.uint8, 0),
-    "parent_a": (np.int64, -1),  # birth numbers
-    "parent_b": (np.int64, -1),
-    "origin": (np.uint8, int(Origin.BRED)),
-    "fitness": (np.float64, np.nan),
-    "validation": (np.float64, np.nan),
-    "solved": (np.bool_, False),
-    "steps": (np.int64, 0),
-    "flags": (np.int64, 0),
-    "n_evaluations": (np.int64, 0),
-}
 
 #: Structural growth of one mutation: a split adds one node and two connections, a new connection one.
 _NEW_NODES, _NEW_CONNECTIONS = 1, 3
 _GROWTH = 1.5
 _SET_VALUES, _IMMIGRANT = int(Operator.SET_VALUES), int(Origin.IMMIGRANT)
 _MEMBER = int(Role.MEMBER)
-
-Rows = dict[str, NDArray[Any]]
 
 
 class RowsView:
@@ -65,7 +46,7 @@ class RowsView:
         self._pool, self._rows = pool, rows
 
     def __len__(self) -> int:
-        return int(self._rows["block"].size)
+        return self._rows.n
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         try:
@@ -95,12 +76,12 @@ class RowsView:
     @property
     def n_nodes(self) -> Int:
         """(n,) node genes of each genome."""
-        return self._pool.genes.n_nodes[self._rows["block"]]
+        return self._pool.genes.n_nodes.take(self.blocks)
 
     @property
     def n_connections(self) -> Int:
         """(n,) connection genes of each genome."""
-        return self._pool.genes.n_connections[self._rows["block"]]
+        return self._pool.genes.n_connections.take(self.blocks)
 
     @property
     def members(self) -> Int:
@@ -139,7 +120,7 @@ class Brood:
         self.rows = rows
 
     def __len__(self) -> int:
-        return int(self.rows["block"].size)
+        return self.rows.n
 
 
 class GenomePool:
@@ -172,25 +153,23 @@ class GenomePool:
         self.layout = layout
         self.workers = workers or Workers(1)
         self._own: dict[str, DTypeLike] = dict(columns or {})
-        self._widths = {"descriptor": n_descriptor, "objectives": n_objectives}
+        self._format = RowFormat(
+            {**ROW_COLUMNS, **{name: (dtype, 0) for name, dtype in self._own.items()}},
+            {"descriptor": n_descriptor, "objectives": n_objectives},
+        )
         nodes = min(layout.n_inputs + layout.n_outputs + 8, layout.max_nodes)
         connections = min(layout.n_inputs * layout.n_outputs + 24, layout.max_connections)
         self.genes: Genes = empty_genes(0, nodes, connections, layout)
         self._free: Int = np.zeros(0, np.int64)
-        self.rows: Rows = self.make_rows(0)
+        self.rows: Rows = self._format.make(0)
         self.mutations = np.zeros((len(MutationOperator), 2), np.int64)
 
     def __len__(self) -> int:
-        return int(self.rows["block"].size)
+        return self.rows.n
 
     def make_rows(self, n: int) -> Rows:
         """Return ``n`` rows of nothing known."""
-        rows = {
-            name: np.full(n, value, dtype) if value else np.zeros(n, dtype)
-            for name, (dtype, value) in ROW_COLUMNS.items()
-        }
-        rows |= {name: np.zeros((n, width)) for name, width in self._widths.items()}
-        return rows | {name: np.zeros(n, dtype) for name, dtype in self._own.items()}
+        return self._format.make(n)
 
     def view(self) -> PoolView:
         """Return the strategy's view of the pool."""
@@ -307,24 +286,27 @@ class GenomePool:
         self._check_values(operator, parent_a, values)
         arrived = self.insert(immigrants) if immigrants else np.zeros(0, np.int64)
         rows = self.make_rows(births.size)
-        blocks = np.append(self.rows["block"], parameters.template)
+        old = self.rows
+        nodes, connections = largest_genome(
+            self.genes.n_nodes, self.genes.n_connections, old["block"], parameters.template
+        )
         self.make_room(
-            min(int(self.genes.n_nodes[blocks].max()) + _NEW_NODES, self.layout.max_nodes),
-            min(
-                int(self.genes.n_connections[blocks].max()) + _NEW_CONNECTIONS,
-                self.layout.max_connections,
-            ),
+            min(nodes + _NEW_NODES, self.layout.max_nodes),
+            min(connections + _NEW_CONNECTIONS, self.layout.max_connections),
         )
         rows["block"][:n], rows["block"][n:] = self.allocate(n), arrived
-        rows["id"], rows["generation"][:] = births, generation
+        rows["id"][:], rows["generation"][:] = births, generation
         rows["operator"][:n], rows["origin"][n:] = operator, _IMMIGRANT
-        # -1, no parent, indexes the -1 at the end
-        ids, homes = np.append(self.rows["id"], -1), np.append(self.rows["block"], -1)
-        rows["parent_a"][:n], rows["parent_b"][:n] = ids[parent_a], ids[parent_b]
+        homes: Int = np.empty((2, n), np.int64)
+        for parent, name, home in (
+            (parent_a, "parent_a", homes[0]),
+            (parent_b, "parent_b", homes[1]),
+        ):
+            find_parents(parent, old["id"], old["block"], rows[name], home)
         litter = Litter(
             operator.astype(np.uint8, copy=False),
-            homes[parent_a],
-            homes[parent_b],
+            homes[0],
+            homes[1],
             rows["block"],
             rows["id"],
             np.ones(n) if strength is None else np.ascontiguousarray(strength, dtype=np.float64),
@@ -390,18 +372,16 @@ class GenomePool:
                 f"{strategy}: survivors must be (n,) integers, came {index.dtype} of shape {index.shape}"
             )
         index = index.astype(np.int64, copy=False)
-        if index.size and (index.min() < 0 or index.max() >= total):
+        stays: Bool = np.zeros(total, np.bool_)
+        fault = first_bad_survivor(index, stays)
+        if fault >= 0:
+            row = int(index[fault])
             raise PluginError(
-                f"{strategy}: survivors must be rows 0 to {total - 1}, came {index.min()} to {index.max()}"
+                f"{strategy}: a row occurs twice among the survivors: {row}"
+                if 0 <= row < total
+                else f"{strategy}: survivors must be rows 0 to {total - 1}, came {row}"
             )
-        stays = np.zeros(total, np.bool_)
-        stays[index] = True
-        if int(stays.sum()) != index.size:
-            raise PluginError(f"{strategy}: a row occurs twice among the survivors")
-        rows = {
-            name: np.concatenate((column, brood.rows[name]))[index]
-            for name, column in self.rows.items()
-        }
+        rows = self.rows.joined(brood.rows, index)
         rows["role"][:] = _MEMBER
         given = dict(columns) if role is None else {**columns, "role": role}
         for name, values in given.items():
@@ -411,7 +391,7 @@ class GenomePool:
         gone = np.concatenate((self.rows["block"], brood.rows["block"]))[~stays]
         self.rows = rows
         self.release(gone)
-        brood.rows = {name: column[:0] for name, column in brood.rows.items()}
+        brood.rows = self.make_rows(0)
 
 
 def _as_column(values: object, name: str, column: NDArray[Any], strategy: str) -> NDArray[Any]:

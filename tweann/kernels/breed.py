@@ -47,6 +47,30 @@ class BreedingParameters(NamedTuple):
 
 
 @kernel
+def largest_genome(n_nodes: Int, n_connections: Int, blocks: Int, template: int) -> tuple[int, int]:
+    """Return the most nodes and the most connections of the genomes in ``blocks`` and ``template``."""
+    nodes, connections = n_nodes[template], n_connections[template]
+    for block in blocks:
+        nodes, connections = max(nodes, n_nodes[block]), max(connections, n_connections[block])
+    return nodes, connections
+
+
+@kernel
+def find_parents(parent: Int, ids: Int, blocks: Int, id_out: Int, block_out: Int) -> None:
+    """Write each parent's birth number and block; -1 for none.
+
+    Args:
+        parent: (n,) rows of the pool, or -1.
+        ids, blocks: (rows,) of the pool.
+        id_out: (>= n,) written.
+        block_out: (n,) written.
+    """
+    for i in range(parent.size):
+        row = parent[i]
+        id_out[i], block_out[i] = (ids[row], blocks[row]) if row >= 0 else (-1, -1)
+
+
+@kernel
 def set_values(genes: Genes, block: int, values: Float, bound: float) -> None:
     """Set weights, then biases of hidden and output nodes, in gene order, clipped to the bound.
 

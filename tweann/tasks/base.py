@@ -117,13 +117,17 @@ class Evaluations:
     @classmethod
     def empty(cls, n: int, info: TaskInfo) -> Evaluations:
         """Return columns for ``n`` evaluations: fitness NaN, one evaluation each, all else 0."""
+        numbers = np.empty((2, n))
+        numbers.fill(np.nan)
+        counts = np.zeros((3, n), np.int64)
+        counts[2] = 1
         return cls(
-            fitness=np.full(n, np.nan),
+            fitness=numbers[0],
             solved=np.zeros(n, np.bool_),
-            steps=np.zeros(n, np.int64),
-            flags=np.zeros(n, np.int64),
-            n_evaluations=np.ones(n, np.int64),
-            validation=np.full(n, np.nan),
+            steps=counts[0],
+            flags=counts[1],
+            n_evaluations=counts[2],
+            validation=numbers[1],
             descriptor=np.zeros((n, len(info.descriptor))),
             objectives=np.zeros((n, info.n_objectives)),
         )
@@ -151,8 +155,10 @@ class Evaluations:
 
     def fail_invalid(self, reason: str) -> None:
         """Mark every entry whose fitness is not a finite number as failed, and say why."""
-        for k in np.flatnonzero(~np.isfinite(self.fitness)).tolist():
-            self.fail(k, Flag.INVALID, reason)
+        valid = np.isfinite(self.fitness)
+        if not valid.all():
+            for k in np.flatnonzero(~valid).tolist():
+                self.fail(k, Flag.INVALID, reason)
 
 
 def _checked(value: object, n_descriptor: int, n_objectives: int) -> Evaluation:

@@ -88,26 +88,30 @@ class TableTask(Task):
         """Evaluate every network on all training rows, and on the validation rows."""
         del keys  # nothing is random
         result = Evaluations.empty(len(networks), self.info)
-        train = self.results(networks, "train")
-        result.fitness[:], result.flags[:] = train.fitness, train.flags
+        train = self.results(networks, "train", result)
         n_rows = self.parts["train"].n_rows
         result.validation[:] = result.fitness
         if self._solved_share is not None:
-            result.solved[:] = train.n_right / n_rows >= self._solved_share
+            np.greater_equal(train.n_right / n_rows, self._solved_share, out=result.solved)
         if "validation" in self.parts:
             found = self.results(networks, "validation").fitness
             result.validation[:] = np.where(np.isfinite(found), found, -np.inf)
             n_rows += self.parts["validation"].n_rows
-        result.steps[:] = n_rows * self.info.ticks
+        result.steps.fill(n_rows * self.info.ticks)
         result.fail_invalid(f"task {self.info.name}: the sum of errors is not a finite number")
         return result
 
-    def results(self, networks: NetworkSlice, part: str) -> TableResults:
-        """Return what one part of the table says of networks."""
+    def results(
+        self, networks: NetworkSlice, part: str, into: Evaluations | None = None
+    ) -> TableResults:
+        """Return what one part of the table says of networks; fitness and flags are those of ``into``, if given."""
         n = len(networks)
         table = self.parts[part]
         lanes = table.inputs.shape[2]
-        out = TableResults(np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64))
+        fitness, flags = (
+            (np.empty(n), np.empty(n, np.int64)) if into is None else (into.fitness, into.flags)
+        )
+        out = TableResults(fitness, np.empty(n, np.int64), flags)
         evaluate_table(
             networks.batch,
             table,

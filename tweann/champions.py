@@ -1,0 +1,87 @@
+"""The champion: the best genome of a run so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tweann.kernels.rollout import Scaling
+from tweann.kernels.summary import Summary
+from tweann.network import NetworkSlice
+from tweann.pool import Brood, GenomePool
+from tweann.records import Champion
+from tweann.tasks.base import Task
+
+
+class ChampionFinder:
+    """Finds the champion, brood by brood.
+
+    What is solved is told by the evaluation, then it is the first such genome that counts; or, where the task tests
+    champions, by the test of the brood's best. A champion that solves the task makes room only for a better one that
+    solves it, too.
+
+    Attributes:
+        champion: the best genome so far, or None.
+    """
+
+    def __init__(self, task: Task, pool: GenomePool, scaling: Scaling) -> None:
+        self._task, self._pool, self._scaling = task, pool, scaling
+        self._value = -np.inf
+        self.champion: Champion | None = None
+
+    def look(self, brood: Brood, found: Summary, generation: int, n_evaluations: int) -> bool:
+        """Replace the champion by the brood's best, if that is better, or the first that solves the task.
+
+        Args:
+            brood: evaluated.
+            found: what its evaluations add up to.
+            generation: now.
+            n_evaluations: task runs before this brood.
+
+        Returns:
+            Whether there is a new champion.
+        """
+        done = n_evaluations + found.n_evaluations
+        value = brood.rows["validation"]
+        if self.champion is not None and self.champion.solved:
+            k = found.best_valid if self._task.tests_champion else found.best_solved
+            if k < 0 or value[k] <= self._value:
+                return False
+            solved, metrics = self._solves(brood, k)
+            if not solved:
+                return False
+        elif found.first_solved >= 0:
+            k, solved, metrics = found.first_solved, True, dict[str, float]()
+            done = n_evaluations + found.evaluations_to_first_solved
+        else:
+            k = found.best_valid
+            if k < 0:
+                return False
+            solved, metrics = self._solves(brood, k)
+            if not solved and value[k] <= self._value:
+                return False
+        self._value = float(value[k])
+        self.champion = Champion(
+            genome=self._pool.genome(int(brood.rows["block"][k])),
+            fitness=float(brood.rows["fitness"][k]),
+            birth=int(brood.rows["id"][k]),
+            generation=generation,
+            n_evaluations=done,
+            solved=solved,
+            metrics=metrics,
+            layout=self._pool.layout,
+        )
+        return True
+
+    def _solves(self, brood: Brood, k: int) -> tuple[bool, Mapping[str, float]]:
+        """Return whether a genome of the brood solves the task, by its evaluation or a test, and what that found."""
+        if brood.rows["solved"][k]:
+            return True, {}
+        if not self._task.tests_champion:
+            return False, {}
+        blocks = brood.rows["block"][k : k + 1]
+        test = self._task.test_champion(
+            NetworkSlice(self._pool.genes, blocks, self._pool.layout, self._scaling)
+        )
+        return test.solved, dict(test.metrics)
