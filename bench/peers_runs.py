@@ -19,7 +19,8 @@ from peers_common import KEYS, Bench, Disagreement
 from stopwatch import KERNELS, Stopwatch
 from timing import Row, Side, interleave, readable
 
-from tweann.evolution import SLICES, Evolution
+from tweann.evaluating import SLICES
+from tweann.evolution import Evolution
 from tweann.genome import Genome
 from tweann.interfaces import Job
 from tweann.kernels.random import next_uniform

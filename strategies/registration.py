@@ -9,4 +9,7 @@ from tweann.hookspecs import hookimpl
 
 @hookimpl
 def tweann_strategies() -> Mapping[str, str]:
-    return {"generational": "tweann.strategies.generational:Generational"}
+    return {
+        "generational": "tweann.strategies.generational:Generational",
+        "steady-state": "tweann.strategies.steady_state:SteadyState",
+    }

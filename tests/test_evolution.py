@@ -349,7 +349,9 @@ class TestEvents:
 
 class TestInterruption:
     @pytest.mark.parametrize("serial", [True, False])
-    def test_the_generation_is_given_up_and_the_run_is_as_before_it(self, serial: bool) -> None:
+    def test_what_was_bred_is_evaluated_by_the_next_step_as_if_nothing_had_been(
+        self, serial: bool
+    ) -> None:
         calls: list[int] = []
         stop_at = [25]
 
@@ -367,18 +369,23 @@ class TestInterruption:
         for run in (evolution, whole):
             run.step()
             run.step()
-        before = (evolution.n_evaluations, evolution.generation, evolution.mutations)
-        blocks, reasons = evolution.pool.n_blocks, list(evolution.reasons)
+        before, reasons = (evolution.n_evaluations, evolution.generation), list(evolution.reasons)
+        blocks = evolution.pool.n_blocks
+        for _ in range(2):
+            evolution.interrupt()
+            with pytest.raises(Interrupted):
+                evolution.step()
+            assert evolution.pool.n_blocks == blocks + 10  # bred once
         with pytest.raises(Interrupted):
             evolution.step()
-        assert (evolution.n_evaluations, evolution.generation, evolution.mutations) == before
-        assert evolution.pool.n_blocks == blocks
+        assert (evolution.n_evaluations, evolution.generation) == before
         assert evolution.reasons == reasons
         assert members(evolution) == members(whole)
         stop_at[0] = 0
-        evolution.step()  # it goes on as if nothing had been
+        evolution.step()
         whole.step()
         assert members(evolution) == members(whole)
+        assert evolution.mutations == whole.mutations
         for run in (evolution, whole):
             run.close()
 
@@ -411,7 +418,7 @@ class TestInterruption:
         last = list(storage.events())[-1]
         assert (last.kind, last.data["status"]) == ("run_finished", "failed")
         assert last.data["stop_reason"] == "RuntimeError: a bug"
-        assert evolution.pool.n_blocks == 1  # the seed network's
+        assert evolution.generation == 0
 
     def test_a_keyboard_interrupt_in_a_fitness_function_goes_through(self) -> None:
         def function(network: Network) -> float:

@@ -46,6 +46,7 @@ FLOORS = {
     "tweann.tasks.registration": 4,
     "tweann.assembly": 5,
     "tweann.champions": 5,
+    "tweann.evaluating": 5,
     "tweann.evolution": 5,
     "tweann.stored_run": 5,
     "tweann.runs": 5,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,27 +17,22 @@ from tweann import assembly
 from tweann.champions import ChampionFinder
 from tweann.codec import encode
 from tweann.config import Config, TaskSection, load
-from tweann.errors import ConfigError, PluginError, TaskError
+from tweann.errors import ConfigError, PluginError
+from tweann.evaluating import Evaluator
+from tweann.genes import Float
 from tweann.genome import Genome
-from tweann.interfaces import Backend, Event, Exchange, Job, Storage, Strategy, StrategyContext
+from tweann.interfaces import Asynchronous, Event, Exchange, Storage, Strategy, StrategyContext
 from tweann.kernels.breed import BreedingParameters
 from tweann.kernels.mutation import MutationOperator
 from tweann.kernels.random import ASK, make_key
 from tweann.kernels.summary import Summary, count_genes, summarise
-from tweann.network import Network, NetworkSlice
+from tweann.network import Network
 from tweann.observers import Observers
 from tweann.pool import Brood, GenomePool
 from tweann.records import Champion, GenerationReport, Result, RunInfo
 from tweann.registry import Registry, default_registry
-from tweann.tasks.base import Evaluation, EvaluationKeys, Evaluations, Task
+from tweann.tasks.base import Evaluation, Evaluations, Task
 from tweann.workers import Workers
-
-#: Slices of a brood for each worker, at most: enough for workers to even out, while each costs some 100 µs.
-SLICES = 3
-#: Seconds of work that are worth a slice of their own.
-_SLICE_SECONDS = 0.0005
-#: Failures whose reasons are reported in full; more are only counted.
-_MAX_REASONS = 20
 
 
 class Evolution:
@@ -55,7 +49,6 @@ class Evolution:
         generation: generations finished.
         n_evaluations: task runs so far; n_failed: how many of them failed.
         history: the last ``run.history`` reports.
-        reasons: why evaluations failed, the first few.
 
     For a simulator or a robot outside::
 
@@ -102,19 +95,26 @@ class Evolution:
         self._rng = Generator(Philox(key=0))
         self._fresh_state: dict[str, Any] = dict(self._rng.bit_generator.state)
         self._exchange = exchange
-        self._backend: Backend | None = None
+        self._evaluator = Evaluator(config, self.task, self.pool, self.scaling, self._registry)
         self._storage: Storage | None = None
         self._observers: Observers | None = None
-        self._asked: Brood | None = None
+        #: Bred and not told yet, in the order of birth.
+        self._pending: deque[Brood] = deque()
+        self._window, self._in_order = 1, True
+        if isinstance(self._strategy, Asynchronous):
+            self._window, self._in_order = self._strategy.window, self._strategy.in_birth_order
+        self._arrivals: list[
+            int
+        ] = []  # births in the order of telling, where that is not their own
+        self._outside = False  # the pending brood is evaluated outside
+        self._told: list[Float] = []  # fitness of those told in the generation that goes on
         self._births = self._asks = self._sequence = 0
-        self._cost: float | None = None  # seconds an evaluation, as last measured
         self._interrupted = False
         self._closed = False
         self._started = time.perf_counter()
         self._reached_target = False
         self.generation = self.n_evaluations = self.n_failed = 0
         self.history: deque[GenerationReport] = deque(maxlen=config.run.history)
-        self.reasons: list[str] = []
 
     # ------------------------------------------------------------ ask and tell
 
@@ -124,23 +124,29 @@ class Evolution:
         Raises:
             ConfigError: the children of the last ask have not been told.
         """
-        if self._asked is not None:
-            raise ConfigError(f"tell the {len(self._asked)} evaluations of the last ask first")
-        self._asked = self._breed()
-        return list(self._slice(self._asked.rows["block"]))
+        if self._outside:
+            raise ConfigError(f"tell the {len(self._pending[0])} evaluations of the last ask first")
+        if not self._pending:
+            self._pending.append(self._breed())
+        self._outside = True
+        return list(self._evaluator.networks(self._pending[0]))
 
-    def tell(self, evaluations: Sequence[float | Evaluation]) -> GenerationReport:
-        """Take the evaluations of the networks that `ask` gave, in their order, and go on a generation.
+    def tell(self, evaluations: Sequence[float | Evaluation]) -> GenerationReport | None:
+        """Take the evaluations of the networks that `ask` gave, in their order.
 
         Args:
             evaluations: one for each; a plain number is the fitness, NaN a failure.
 
+        Returns:
+            The report of the generation that they complete; None if it goes on, with a strategy that asks for
+            fewer children at a time.
+
         Raises:
             ConfigError: nothing was asked, or another number of evaluations came.
         """
-        brood = self._asked
-        if brood is None:
+        if not self._outside:
             raise ConfigError("there is nothing to tell: ask first")
+        brood = self._pending[0]
         if len(evaluations) != len(brood):
             raise ConfigError(
                 f"expected {len(brood)} evaluations, one for each network, came {len(evaluations)}"
@@ -148,35 +154,37 @@ class Evolution:
         columns = Evaluations.empty(len(brood), self.task.info)
         for k, evaluation in enumerate(evaluations):
             columns.put(k, evaluation)
-        self._write(brood, 0, columns)
-        self._asked = None
-        return self._finish_generation(brood)
+        self._evaluator.write(brood, 0, columns)
+        self._outside = False
+        return self._tell(brood)
 
     def step(self) -> GenerationReport:
-        """Breed, evaluate and select: one generation.
+        """Breed, evaluate and select until a generation's worth of children has been told.
 
         Raises:
-            Interrupted: `interrupt` was called; the generation is given up, the run is as before it.
+            Interrupted: `interrupt` was called; what was bred and not told is evaluated by the next step.
         """
-        if self._asked is not None:
+        if self._outside:
             raise ConfigError("tell the evaluations of the last ask first")
-        births, asks, mutations = self._births, self._asks, self.pool.mutations.copy()
-        brood = self._breed()
-        try:
-            self._evaluate(brood)
-        except BaseException:
-            backend, self._backend = self._backend, None
-            if backend is not None:  # its threads may still read the brood
-                backend.close()
-            self.pool.release(brood.rows["block"])
-            self._births, self._asks, self.pool.mutations = births, asks, mutations
-            raise
-        return self._finish_generation(brood)
+        while True:
+            while len(self._pending) < self._window:
+                self._pending.append(self._breed())
+            brood = self._evaluator.next_evaluated(
+                tuple(self._pending), self._in_order, self._check_interrupted
+            )
+            report = self._tell(brood)
+            if report is not None:
+                return report
 
     @property
     def champion(self) -> Champion | None:
         """The best genome so far."""
         return self._champions.champion
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why evaluations failed, the first few."""
+        return self._evaluator.reasons
 
     @property
     def finished(self) -> bool:
@@ -249,7 +257,8 @@ class Evolution:
         if self._closed:
             return
         self._closed = True
-        for part in (self._backend, self._storage, self._exchange):
+        self._evaluator.close()
+        for part in (self._storage, self._exchange):
             if part is not None:
                 part.close()
         self._workers.close()
@@ -388,87 +397,15 @@ class Evolution:
         extra[births] = self.generation
         return self._breeding._replace(mutation=self._breeding.mutation._replace(node_extra=extra))
 
-    # ---------------------------------------------------------------- evaluation
-
-    def _slice(self, blocks: Any) -> NetworkSlice:
-        return NetworkSlice(self.pool.genes, blocks, self.layout, self.scaling)
-
-    def _evaluate(self, brood: Brood) -> None:
-        """Evaluate a brood on the back-end and write what came of it to its rows."""
-        if self._backend is None:
-            self._backend = assembly.make_backend(self.config, self.task.info, self._registry)
-        backend, blocks = self._backend, brood.rows["block"]
-        resample = self.config.evaluation.resample
-        keys = EvaluationKeys(self.config.run.seed, self.generation if resample else 0)
-        jobs = [
-            Job(start, stop, self._evaluator(self._slice(blocks[start:stop]), keys))
-            for start, stop in self._slices(len(brood), backend.capacity)
-        ]
-        self._check_interrupted()
-        if len(jobs) == 1 and backend.in_process and self.task.info.kind != "python":
-            self._write(brood, 0, jobs[0].evaluate())  # handing it over would cost as much again
-            return
-        for job in jobs:
-            backend.submit(job)
-        found: dict[int, Evaluations] = {}
-        try:
-            while len(found) < len(jobs):
-                self._check_interrupted()
-                for finished in backend.collect(0.1):
-                    if finished.evaluations is None:
-                        raise finished.error or TaskError("the back-end lost a job")
-                    found[finished.job.start] = finished.evaluations
-        except BaseException:
-            for job in jobs:
-                backend.cancel(job)
-            raise
-        for start in sorted(found):  # not as they came in: reasons in the order of births
-            self._write(brood, start, found[start])
-
     def _check_interrupted(self) -> None:
         if self._interrupted:
             self._interrupted = False
             raise Interrupted
 
-    def _evaluator(self, networks: NetworkSlice, keys: EvaluationKeys) -> Callable[[], Evaluations]:
-        def evaluate() -> Evaluations:
-            began = time.perf_counter()
-            result = self.task.evaluate(networks, keys)
-            self._cost = (time.perf_counter() - began) / len(networks)
-            return result
-
-        return evaluate
-
-    def _slices(self, n: int, capacity: int) -> list[tuple[int, int]]:
-        """Return the slices of a brood, none so small that handing it out costs more than it does.
-
-        One a genome for Python tasks: their cost varies, and a Ctrl-C should not wait for all. The cost is measured, so
-        slices differ from run to run; results do not depend on them.
-        """
-        if self.task.info.kind == "python":
-            pieces = n
-        elif capacity == 1:
-            pieces = 1
-        else:
-            worth = n if self._cost is None else int(n * self._cost / _SLICE_SECONDS)
-            pieces = max(1, min(n, capacity * SLICES, worth))
-        edges = [n * i // pieces for i in range(pieces + 1)]
-        return list(pairwise(edges))
-
-    def _write(self, brood: Brood, start: int, e: Evaluations) -> None:
-        rows, part = brood.rows, slice(start, start + e.fitness.size)
-        for name in ("fitness", "validation", "solved", "steps", "flags", "n_evaluations"):
-            rows[name][part] = getattr(e, name)
-        rows["descriptor"][part] = e.descriptor
-        rows["objectives"][part] = e.objectives
-        for k, reason in e.reasons.items():
-            if len(self.reasons) < _MAX_REASONS:
-                self.reasons.append(f"genome {rows['id'][start + k]}: {reason}")
-
     # ----------------------------------------------------------------- selection
 
-    def _finish_generation(self, brood: Brood) -> GenerationReport:
-        """Find the champion, let the strategy select, and report."""
+    def _tell(self, brood: Brood) -> GenerationReport | None:
+        """Find the champion, let the strategy select, and report if that completes a generation."""
         rows = brood.rows
         found = summarise(
             rows["fitness"], rows["validation"], rows["solved"], rows["n_evaluations"]
@@ -480,6 +417,7 @@ class Evolution:
             self._reached_target = True
         self.n_evaluations += found.n_evaluations
         self.n_failed += found.n_failed
+        n, fitness, first = len(brood), rows["fitness"], int(rows["id"][0])
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(brood))
         self.pool.keep(
             survivors.index,
@@ -488,9 +426,26 @@ class Evolution:
             brood,
             f"strategy {self.config.strategy.name}",
         )
+        self._pending.remove(brood)
+        if not self._in_order:
+            self._arrivals.append(first)
+        if n >= self._population and not self._told:  # the whole generation at once
+            return self._finish_generation(found)
+        self._told.append(fitness)
+        if sum(map(len, self._told)) < self._population:
+            return None
+        fitness = np.concatenate(self._told)
+        self._told.clear()
+        nothing, runs = np.zeros(fitness.size, np.bool_), np.zeros(fitness.size, np.int64)
+        return self._finish_generation(summarise(fitness, fitness, nothing, runs))
+
+    def _finish_generation(self, found: Summary) -> GenerationReport:
         report = self._report(found)
         self.history.append(report)
         self._record("generation", report.data())
+        if self._arrivals:
+            self._record("arrivals", {"births": self._arrivals})
+            self._arrivals = []
         if self._observers is not None:
             self._observers.generation_finished(report)
         self.generation += 1

@@ -166,6 +166,20 @@ class Strategy(Protocol):
         ...
 
 
+@runtime_checkable
+class Asynchronous(Protocol):
+    """A strategy that need not wait for all children of one `Strategy.ask` before it is asked again.
+
+    It is asked for the n-th time after exactly the children of the first n - ``window`` asks have been told, so its
+    decisions do not depend on how many workers there are, nor on how long evaluations take.
+    """
+
+    window: int  #: asks whose children may be under way at once, >= 1
+    in_birth_order: (
+        bool  #: False: told as they come in, which is faster and does not repeat; recorded
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """The evaluation of one slice of a brood.

@@ -1,0 +1,176 @@
+"""Evaluating broods: into jobs, over the back-end, and back into their rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from tweann import assembly
+from tweann.config import Config
+from tweann.errors import TaskError
+from tweann.genes import Int
+from tweann.interfaces import Backend, Job
+from tweann.kernels.rollout import Scaling
+from tweann.network import NetworkSlice
+from tweann.pool import Brood, GenomePool
+from tweann.registry import Registry
+from tweann.tasks.base import EvaluationKeys, Evaluations, Task
+
+#: Slices of a brood for each worker, at most: enough for workers to even out, while each costs some 100 µs.
+SLICES = 3
+#: Seconds of work that are worth a slice of their own.
+_SLICE_SECONDS = 0.0005
+#: Failures whose reasons are reported in full; more are only counted.
+_MAX_REASONS = 20
+#: Seconds between two looks at whether the run is to stop.
+_PATIENCE = 0.1
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """What became of a brood's jobs."""
+
+    jobs: list[Job]
+    found: dict[int, Evaluations] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        return len(self.found) == len(self.jobs)
+
+
+class Evaluator:
+    """Evaluates broods on the back-end of the configuration, several at a time if need be.
+
+    Attributes:
+        reasons: why evaluations failed, the first few.
+    """
+
+    def __init__(
+        self, config: Config, task: Task, pool: GenomePool, scaling: Scaling, registry: Registry
+    ) -> None:
+        self._config, self._task, self._pool = config, task, pool
+        self._scaling, self._registry = scaling, registry
+        self._backend: Backend | None = None
+        self._tickets: dict[int, _Ticket] = {}  # by id of the brood
+        self._owners: dict[int, _Ticket] = {}  # by id of the job
+        self._cost: float | None = None  # seconds an evaluation, as last measured
+        self.reasons: list[str] = []
+
+    def networks(self, brood: Brood) -> NetworkSlice:
+        """Return the networks of a brood."""
+        return self._slice(brood.rows["block"])
+
+    def next_evaluated(
+        self, broods: Sequence[Brood], in_order: bool, check: Callable[[], None]
+    ) -> Brood:
+        """Evaluate all of ``broods``, and return the first that is ready; its rows say what was found.
+
+        Args:
+            broods: at least one; those that are under way already go on.
+            in_order: wait for the first of them, whatever else is ready.
+            check: called now and then while waiting; may raise to end it.
+        """
+        backend = self._backend
+        if backend is None:
+            backend = assembly.make_backend(self._config, self._task.info, self._registry)
+            self._backend = backend
+        check()
+        try:
+            for brood in broods:
+                if id(brood) not in self._tickets:
+                    self._submit(brood, backend, alone=len(broods) == 1)
+            while True:
+                for brood in broods[:1] if in_order else broods:
+                    ticket = self._tickets[id(brood)]
+                    if ticket.complete:
+                        del self._tickets[id(brood)]
+                        for start in sorted(
+                            ticket.found
+                        ):  # so that reasons come in the order of births
+                            self.write(brood, start, ticket.found[start])
+                        return brood
+                check()
+                for finished in backend.collect(_PATIENCE):
+                    if finished.evaluations is None:
+                        raise finished.error or TaskError("the back-end lost a job")
+                    self._owners.pop(id(finished.job)).found[finished.job.start] = (
+                        finished.evaluations
+                    )
+        except BaseException:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Drop what is under way; the broods may be evaluated anew."""
+        for ticket in self._tickets.values():
+            for job in ticket.jobs:
+                if self._backend is not None and job.start not in ticket.found:
+                    self._backend.cancel(job)
+        self._tickets.clear()
+        self._owners.clear()
+
+    def close(self) -> None:
+        """End the back-end. Idempotent."""
+        self.abandon()
+        if self._backend is not None:
+            self._backend.close()
+
+    def write(self, brood: Brood, start: int, e: Evaluations) -> None:
+        """Write evaluations to a brood's rows from ``start`` on."""
+        rows, part = brood.rows, slice(start, start + e.fitness.size)
+        for name in ("fitness", "validation", "solved", "steps", "flags", "n_evaluations"):
+            rows[name][part] = getattr(e, name)
+        rows["descriptor"][part] = e.descriptor
+        rows["objectives"][part] = e.objectives
+        for k, reason in e.reasons.items():
+            if len(self.reasons) < _MAX_REASONS:
+                self.reasons.append(f"genome {rows['id'][start + k]}: {reason}")
+
+    def _submit(self, brood: Brood, backend: Backend, alone: bool) -> None:
+        """Cut a brood into jobs and hand them over."""
+        rows = brood.rows
+        # By the generation of birth, which stays what it is when a brood is evaluated anew.
+        generation = int(rows["generation"][0]) if self._config.evaluation.resample else 0
+        keys = EvaluationKeys(self._config.run.seed, generation)
+        blocks = rows["block"]
+        jobs = [
+            Job(start, stop, self._evaluator(self._slice(blocks[start:stop]), keys))
+            for start, stop in self._slices(len(brood), backend.capacity)
+        ]
+        ticket = self._tickets[id(brood)] = _Ticket(jobs)
+        if alone and len(jobs) == 1 and backend.in_process and self._task.info.kind != "python":
+            ticket.found[0] = jobs[0].evaluate()  # handing it over would cost as much again
+            return
+        for job in jobs:
+            backend.submit(job)
+            self._owners[id(job)] = ticket
+
+    def _slice(self, blocks: Int) -> NetworkSlice:
+        return NetworkSlice(self._pool.genes, blocks, self._pool.layout, self._scaling)
+
+    def _evaluator(self, networks: NetworkSlice, keys: EvaluationKeys) -> Callable[[], Evaluations]:
+        def evaluate() -> Evaluations:
+            began = time.perf_counter()
+            result = self._task.evaluate(networks, keys)
+            self._cost = (time.perf_counter() - began) / len(networks)
+            return result
+
+        return evaluate
+
+    def _slices(self, n: int, capacity: int) -> list[tuple[int, int]]:
+        """Return the slices of a brood, none so small that handing it out costs more than it does.
+
+        One a genome for Python tasks: their cost varies, and a Ctrl-C should not wait for all. The cost is measured, so
+        slices differ from run to run; results do not depend on them.
+        """
+        if self._task.info.kind == "python":
+            pieces = n
+        elif capacity == 1:
+            pieces = 1
+        else:
+            worth = n if self._cost is None else int(n * self._cost / _SLICE_SECONDS)
+            pieces = max(1, min(n, capacity * SLICES, worth))
+        edges = [n * i // pieces for i in range(pieces + 1)]
+        return list(pairwise(edges))
