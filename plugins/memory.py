@@ -67,6 +67,13 @@ class MemoryStorage:
             return iter([event for event in self._others if event.kind == kind])
         return iter(list(heapq.merge(self._others, self._champions, key=attrgetter("sequence"))))
 
+    def rewind(self, sequence: int) -> None:
+        """Forget the events from ``sequence`` on."""
+        for kept in (self._champions, self._others):
+            while kept and kept[-1].sequence >= sequence:
+                kept.pop()
+        self._last_sequence = min(self._last_sequence, sequence - 1)
+
     def flush(self) -> None:
         """Do nothing: memory is as durable as it gets."""
 

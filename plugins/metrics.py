@@ -46,10 +46,10 @@ class MetricsFile:
         self._last_flush = monotonic()
 
     @hookimpl
-    def tweann_run_started(self) -> None:
-        """Take up the file that is there, if any: a run may have been killed in the middle of a line."""
+    def tweann_run_started(self, run: RunInfo) -> None:
+        """Take up the file that is there, if any: a run may have been killed, and goes on from an earlier generation."""
         if self._path is not None and self._path.exists():
-            self._n_lines = _cut_torn_tail(self._path)
+            self._n_lines = _cut_tail(self._path, run.generation)
 
     @hookimpl
     def tweann_generation_finished(self, report: GenerationReport) -> None:
@@ -87,7 +87,6 @@ class MetricsFile:
             self._thin_out(path)
 
     def _thin_out(self, path: Path) -> None:
-        # By generation: a run that was taken up at an earlier one may have written some twice.
         lines: dict[int, bytes] = {}
         for line in path.read_bytes().splitlines(keepends=True):
             lines[json.loads(line)["generation"]] = line
@@ -129,11 +128,14 @@ def _finite(value: Any) -> Any:
     return int(number) if not isinstance(value, float) else number
 
 
-def _cut_torn_tail(path: Path) -> int:
-    """Drop what stands after the last newline; return the number of lines."""
+def _cut_tail(path: Path, generation: int) -> int:
+    """Drop what stands after the last newline, and lines from ``generation`` on; return the number of lines left."""
     content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
+    lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+    while lines and json.loads(lines[-1])["generation"] >= generation:
+        lines.pop()
+    end = sum(map(len, lines))
     if end < len(content):
         with path.open("r+b") as file:
             file.truncate(end)
-    return content.count(b"\n")
+    return len(lines)

@@ -21,6 +21,7 @@ from tweann.interfaces import Event
 from tweann.plugins.sqlite_rows import (
     INSERT_EVENT,
     KEPT_FOR_EVER,
+    REOPEN_RUN,
     SCHEMA,
     TABLES,
     Row,
@@ -145,6 +146,31 @@ class SqliteStorage:
         if kind not in TABLES:
             streams.append(self._select(connection, "events", kind))
         return heapq.merge(*streams, key=attrgetter("sequence"))
+
+    def rewind(self, sequence: int) -> None:
+        """Delete this run's events from ``sequence`` on, in one transaction; the run counts as running again.
+
+        Raises:
+            StorageError: it cannot be written; then nothing is deleted.
+        """
+        self.flush()
+        connection = self._open_connection("rewind")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for name in _INSERT_TABLE.values():
+                    connection.execute(
+                        f"DELETE FROM {name} WHERE run = ? AND sequence >= ?", (self.run, sequence)
+                    )
+                connection.execute(REOPEN_RUN, (self.run,))
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            self._last_sequence, self._counts = self._look_up(connection)
+        except sqlite3.Error as error:
+            raise self._explained(error, "write") from error
 
     def flush(self) -> None:
         """Commit what waits.

@@ -112,6 +112,11 @@ FINISH_RUN: Final = (
     "UPDATE runs SET status = ?, stop_reason = ?, solved = ?, n_evaluations = ?, seconds = ? "
     "WHERE run = ?"
 )
+#: A run that goes on has not ended.
+REOPEN_RUN: Final = (
+    "UPDATE runs SET status = 'running', stop_reason = NULL, solved = NULL, n_evaluations = NULL, "
+    "seconds = NULL WHERE run = ?"
+)
 KEPT_FOR_EVER: Final = ("run_started", "run_finished")
 
 _START_KEYS = itemgetter("name", "seed", "version", "started", "config")

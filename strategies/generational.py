@@ -159,6 +159,9 @@ class Generational:
             "improved": self._improved,
             "champion": self._champion,
             "champion_improved": self._champion_improved,
+            "order": self._ranking.order,
+            "starts": self._ranking.starts,
+            "representatives": self._representatives,
         }
 
     def restore(self, state: State) -> None:
@@ -171,6 +174,8 @@ class Generational:
         self._improved = cast(Int, state["improved"])
         self._champion = cast(float, state["champion"])
         self._champion_improved = cast(int, state["champion_improved"])
+        self._ranking = Ranking(cast(Int, state["order"]), cast(Int, state["starts"]))
+        self._representatives = cast(Int, state["representatives"])
 
     def metrics(self) -> Mapping[str, float]:
         """Return the number of species and the threshold that tells them apart."""

@@ -97,6 +97,10 @@ class Diary:
         self._note("generation_finished", report)
 
     @hookimpl
+    def tweann_checkpoint_written(self, path: Path) -> None:
+        self._note("checkpoint_written", path)
+
+    @hookimpl
     def tweann_run_finished(self, result: Result) -> None:
         self._note("run_finished", result)
 

@@ -66,6 +66,9 @@ class Scene:
                 "improved": np.array(when),
                 "champion": float(np.nanmax(fitness)),
                 "champion_improved": generation if champion_improved is None else champion_improved,
+                "order": np.zeros(0, np.int64),
+                "starts": np.zeros(1, np.int64),
+                "representatives": np.zeros(0, np.int64),
             }
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,7 @@ def test_every_hook_reaches_the_observers_in_the_configurations_order(registry: 
     observers.run_started(run)
     observers.champion_found(champion)
     observers.generation_finished(REPORT)
+    observers.checkpoint_written(Path("here"))
     observers.run_finished(RESULT)
     assert [
         (name, hook, what)
@@ -59,6 +61,7 @@ def test_every_hook_reaches_the_observers_in_the_configurations_order(registry: 
             ("run_started", run),
             ("champion_found", champion),
             ("generation_finished", REPORT),
+            ("checkpoint_written", Path("here")),
             ("run_finished", RESULT),
         )
         for name in "ba"
@@ -79,7 +82,14 @@ def test_an_observer_may_leave_out_arguments_and_ask_to_be_first(registry: Regis
 
 
 @pytest.mark.parametrize(
-    "hook", ["run_started", "champion_found", "generation_finished", "run_finished"]
+    "hook",
+    [
+        "run_started",
+        "champion_found",
+        "generation_finished",
+        "checkpoint_written",
+        "run_finished",
+    ],
 )
 def test_an_observer_that_raises_is_reported_once_and_hears_no_more(
     registry: Registry, hook: str, capsys: pytest.CaptureFixture[str]
@@ -90,6 +100,7 @@ def test_an_observer_that_raises_is_reported_once_and_hears_no_more(
         "run_started": run,
         "champion_found": object(),
         "generation_finished": REPORT,
+        "checkpoint_written": Path("here"),
         "run_finished": RESULT,
     }
     for name in (*calls, hook):

@@ -42,6 +42,7 @@ class TestRun:
         names = {path.name for path in folder.iterdir()}
         assert names == {
             "config.toml", "environment.json", "run.db", "champion.json", "champion.tweann",
+            "checkpoints",
         }  # fmt: skip
         assert result.champion is not None
         assert decode((folder / "champion.tweann").read_bytes()) == result.champion.genome

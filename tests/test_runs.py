@@ -201,7 +201,7 @@ class TestReading:
             tmp_path, config='[run]\nname = "x"\nseed = 9\n[storage]\nurl = "memory:"\n'
         )
         observer = MetricsFile(MetricsSettings(), run_info(folder))
-        observer.tweann_run_started()
+        observer.tweann_run_started(run_info())
         for k in range(5):
             observer.tweann_generation_finished(report(k, best=math.nan if k == 0 else 1.0))
         observer.tweann_run_finished(result())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from tweann.codec import decode, encode
 from tweann.kernels.rollout import Scaling
 from tweann.kernels.summary import Summary
 from tweann.network import NetworkSlice
@@ -73,6 +75,34 @@ class ChampionFinder:
             layout=self._pool.layout,
         )
         return True
+
+    def state(self) -> dict[str, Any]:
+        """Return the champion as plain values."""
+        c = self.champion
+        if c is None:
+            return {}
+        return {
+            "value": self._value,
+            "genome": encode(c.genome),
+            "fitness": c.fitness,
+            "birth": c.birth,
+            "generation": c.generation,
+            "n_evaluations": c.n_evaluations,
+            "solved": c.solved,
+            "metrics": dict(c.metrics),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``.
+
+        Raises:
+            FormatError: the genome is none, or does not fit the pool's layout.
+        """
+        if state:
+            layout = self._pool.layout
+            figures = {name: state[name] for name in state if name not in ("value", "genome")}
+            self._value = state["value"]
+            self.champion = Champion(decode(state["genome"], layout), **figures, layout=layout)
 
     def _solves(self, brood: Brood, k: int) -> tuple[bool, Mapping[str, float]]:
         """Return whether a genome of the brood solves the task, by its evaluation or a test, and what that found."""

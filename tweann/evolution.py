@@ -15,9 +15,10 @@ from numpy.random import Generator, Philox
 
 from tweann import assembly
 from tweann.champions import ChampionFinder
+from tweann.checkpoints import Checkpoints
 from tweann.codec import encode
 from tweann.config import Config, TaskSection, load
-from tweann.errors import ConfigError, PluginError
+from tweann.errors import ConfigError, FormatError, PluginError
 from tweann.evaluating import Evaluator
 from tweann.genes import Float
 from tweann.genome import Genome
@@ -33,6 +34,16 @@ from tweann.records import Champion, GenerationReport, Result, RunInfo
 from tweann.registry import Registry, default_registry
 from tweann.tasks.base import Evaluation, Evaluations, Task
 from tweann.workers import Workers
+
+#: What a run counts, and where.
+_COUNTERS = {
+    "generation": "generation",
+    "n_evaluations": "n_evaluations",
+    "n_failed": "n_failed",
+    "births": "_births",
+    "asks": "_asks",
+    "sequence": "_sequence",
+}
 
 
 class Evolution:
@@ -97,6 +108,8 @@ class Evolution:
         self._exchange = exchange
         self._evaluator = Evaluator(config, self.task, self.pool, self.scaling, self._registry)
         self._storage: Storage | None = None
+        self._checkpoints: Checkpoints | None = None
+        self._seconds_before = 0.0  # of the run, until the checkpoint that it goes on from
         self._observers: Observers | None = None
         #: Bred and not told yet, in the order of birth.
         self._pending: deque[Brood] = deque()
@@ -241,9 +254,13 @@ class Evolution:
         try:
             while (ending := self.stop_reason) is None:
                 self.step()
+                if self._checkpoints is not None and self._checkpoints.due:
+                    self.checkpoint()
             status, reason = "finished", ending
+            self.checkpoint()  # so that it can be extended
         except Interrupted:
             status, reason = "interrupted", "interrupted"
+            self.checkpoint()
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
             raise
@@ -251,6 +268,83 @@ class Evolution:
             result = self._result(status, reason)
             self._end(result)
         return result
+
+    # ------------------------------------------------------------- checkpoints
+
+    def checkpoint(self) -> Path | None:
+        """Write the whole state of the run to its folder; return the file, None if the run has no folder.
+
+        Raises:
+            StorageError: it cannot be written; those before are untouched.
+        """
+        if self._checkpoints is None:
+            return None
+        if self._storage is not None:
+            self._storage.flush()  # a checkpoint must not know of events that may still be lost
+        path = self._checkpoints.write(self._sequence, self.state())
+        if self._observers is not None:
+            self._observers.checkpoint_written(path)
+        return path
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the run is, as `tweann.packing.pack` takes it; children under way included."""
+        rows = [self.pool.rows, *(brood.rows for brood in self._pending)]
+        template = np.array([self._breeding.template])
+        blocks = np.concatenate((template, *(r["block"] for r in rows)))
+        return {
+            "genes": self.pool.save(blocks),
+            "rows": dict(rows[0]),
+            "pending": [dict(r) for r in rows[1:]],
+            "told": list(self._told),
+            "mutations": self.pool.mutations,
+            "strategy": dict(self._strategy.state()),
+            "champion": self._champions.state(),
+            "history": [{"generation": r.generation, **r.data()} for r in self.history],
+            "reasons": list(self.reasons),
+            "arrivals": list(self._arrivals),
+            "reached_target": self._reached_target,
+            "seconds": self.seconds,
+            **{name: getattr(self, attribute) for name, attribute in _COUNTERS.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave, in a run of the same configuration that has not begun.
+
+        Raises:
+            FormatError: the state is damaged, or that of another configuration; this object is then of no use.
+        """
+        try:
+            self._restore(state)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            if isinstance(error, FormatError):
+                raise
+            raise FormatError(
+                f"not the state of such a run: {type(error).__name__}: {error}"
+            ) from error
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        blocks = self.pool.load(state["genes"])
+        self.pool.release(np.array([self._breeding.template]))
+        self._breeding = self._breeding._replace(template=int(blocks[0]))
+        at, loaded = 1, []
+        for saved in (state["rows"], *state["pending"]):
+            n = saved["block"].size
+            loaded.append(self.pool.load_rows(saved, blocks[at : at + n]))
+            at += n
+        if at != blocks.size:
+            raise FormatError(f"{blocks.size} genomes for {at} rows")
+        self.pool.rows, self._pending = loaded[0], deque(Brood(rows) for rows in loaded[1:])
+        self.pool.mutations[:] = state["mutations"]
+        self._told = list(state["told"])
+        self._strategy.restore(state["strategy"])
+        self._champions.restore(state["champion"])
+        self.history.extend(GenerationReport(**report) for report in state["history"])
+        self.reasons.extend(state["reasons"])
+        self._arrivals = list(state["arrivals"])
+        self._reached_target = state["reached_target"]
+        self._seconds_before = state["seconds"]
+        for name, attribute in _COUNTERS.items():
+            setattr(self, attribute, state[name])
 
     def close(self) -> None:
         """End threads and let go of files. Idempotent."""
@@ -277,20 +371,32 @@ class Evolution:
     def _open(self) -> None:
         """Make storage and observers, and report the start."""
         config = self.config
-        info = RunInfo(config.run.name, config.run.seed, self.run_dir, config, self.task.info)
-        self._started = time.perf_counter()
+        info = RunInfo(
+            config.run.name,
+            config.run.seed,
+            self.run_dir,
+            config,
+            self.task.info,
+            self.generation,
+        )
+        self._started = time.perf_counter() - self._seconds_before
         self._storage = assembly.make_storage(config, self.run_dir, self._registry)
         self._observers = Observers(self._registry, config, info)
-        self._record(
-            "run_started",
-            {
-                "name": config.run.name,
-                "seed": config.run.seed,
-                "config": config.to_toml(),
-                "version": version("tweann"),
-                "started": assembly.now(),
-            },
-        )
+        if self.run_dir is not None and config.checkpoint.enabled:
+            self._checkpoints = Checkpoints(self.run_dir, config.checkpoint)
+        if self._sequence:  # what came after the checkpoint happens again
+            self._storage.rewind(self._sequence)
+        else:
+            self._record(
+                "run_started",
+                {
+                    "name": config.run.name,
+                    "seed": config.run.seed,
+                    "config": config.to_toml(),
+                    "version": version("tweann"),
+                    "started": assembly.now(),
+                },
+            )
         self._observers.run_started(info)
 
     def _result(self, status: str, reason: str) -> Result:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 import pluggy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tweann.records import Champion, GenerationReport, Result, RunInfo
 
 PROJECT: Final = "tweann"
@@ -40,6 +42,7 @@ OBSERVER_HOOKS: Final = (
     "tweann_run_started",
     "tweann_champion_found",
     "tweann_generation_finished",
+    "tweann_checkpoint_written",
     "tweann_run_finished",
 )
 
@@ -144,6 +147,15 @@ def tweann_generation_finished(report: GenerationReport) -> None:
     """Hear what a generation brought.
 
     Called after each ``population`` evaluations, when the survivors stand.
+    An exception is reported once and disables the observer for the rest of the run; the run goes on.
+    """
+
+
+@hookspec
+def tweann_checkpoint_written(path: Path) -> None:
+    """Hear that the whole state of the run has been written to ``path``, durably.
+
+    Called after each checkpoint: every few seconds, and at the end before `tweann_run_finished`.
     An exception is reported once and disables the observer for the rest of the run; the run goes on.
     """
 

@@ -268,6 +268,10 @@ class Storage(Protocol):
         """Give this run's events in order, all or of one kind."""
         ...
 
+    def rewind(self, sequence: int) -> None:
+        """Delete this run's events from ``sequence`` on, all or none: a run goes on from a checkpoint before them."""
+        ...
+
     def flush(self) -> None:
         """Make everything appended durable."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pluggy
 
@@ -81,6 +82,10 @@ class Observers:
     def generation_finished(self, report: GenerationReport) -> None:
         """Call ``tweann_generation_finished``."""
         self._call("tweann_generation_finished", report=report)
+
+    def checkpoint_written(self, path: Path) -> None:
+        """Call ``tweann_checkpoint_written``."""
+        self._call("tweann_checkpoint_written", path=path)
 
     def run_finished(self, result: Result) -> None:
         """Call ``tweann_run_finished``."""

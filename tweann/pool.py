@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from tweann.errors import GenomeError, PluginError
-from tweann.genes import Bool, Float, Genes, Int, Operator, Origin, Role, UInt8
+from tweann.errors import FormatError, GenomeError, PluginError
+from tweann.genes import AGGREGATIONS, Bool, Float, Genes, Int, Operator, Origin, Role, UInt8
 from tweann.genome import Genome, check_fits, empty_genes, read_block, write_block
 from tweann.kernels.breed import BreedingParameters, Litter, breed, find_parents, largest_genome
 from tweann.kernels.checks import first_bad_survivor
@@ -31,6 +31,9 @@ _NEW_NODES, _NEW_CONNECTIONS = 1, 3
 _GROWTH = 1.5
 _SET_VALUES, _IMMIGRANT = int(Operator.SET_VALUES), int(Origin.IMMIGRANT)
 _MEMBER = int(Role.MEMBER)
+
+_NODE_COLUMNS = ("node_id", "activation", "aggregation", "bias", "node_extra")
+_CONNECTION_COLUMNS = ("source", "target", "weight", "enabled", "connection_extra")
 
 
 class RowsView:
@@ -392,6 +395,98 @@ class GenomePool:
         self.rows = rows
         self.release(gone)
         brood.rows = self.make_rows(0)
+
+    # ------------------------------------------------------------------ state
+
+    def save(self, blocks: Int) -> dict[str, Any]:
+        """Return the genes in ``blocks`` as arrays by column, for `load`."""
+        nodes = int(self.genes.n_nodes[blocks].max(initial=0))
+        connections = int(self.genes.n_connections[blocks].max(initial=0))
+        width = dict.fromkeys(_NODE_COLUMNS, nodes) | dict.fromkeys(
+            _CONNECTION_COLUMNS, connections
+        )
+        return {
+            name: column[blocks][..., : width[name]] if name in width else column[blocks]
+            for name, column in self.genes._asdict().items()
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> Int:
+        """Write genes that `save` gave to blocks of their own, and return these.
+
+        Raises:
+            FormatError: they are no genomes, or do not fit this pool's layout; then nothing is kept.
+        """
+        sizes = [
+            column.shape[-1]
+            for name in ("n_nodes", "node_id", "source")
+            if isinstance(column := saved.get(name), np.ndarray) and column.ndim
+        ]
+        if len(sizes) < 3:
+            raise FormatError("the genes lack columns")
+        n, nodes, connections = sizes
+        if nodes > self.layout.max_nodes or connections > self.layout.max_connections:
+            raise FormatError(f"genes: {nodes} nodes and {connections} connections exceed the caps")
+        table = empty_genes(n, nodes, connections, self.layout)
+        for name, column in table._asdict().items():
+            found = saved.get(name)
+            if not isinstance(found, np.ndarray) or (found.shape, found.dtype) != (
+                column.shape,
+                column.dtype,
+            ):
+                raise FormatError(
+                    f"genes: expected {name} as {column.dtype} of shape {column.shape}: was the "
+                    "checkpoint written with another configuration?"
+                )
+        table = Genes(**{name: saved[name] for name in table._fields})
+        for block in range(n):
+            self._check_block(table, block)
+        self.make_room(nodes, connections)
+        blocks = self.allocate(n)
+        for name, column in self.genes._asdict().items():
+            values = saved[name]
+            if values.ndim == 1:
+                column[blocks] = values
+            else:
+                column[blocks, ..., : values.shape[-1]] = values
+        return blocks
+
+    def _check_block(self, genes: Genes, block: int) -> None:
+        """Raise `FormatError` unless the block holds a genome that may live here."""
+        n, c = int(genes.n_nodes[block]), int(genes.n_connections[block])
+        try:
+            if not (0 <= n <= genes.node_id.shape[1] and 0 <= c <= genes.source.shape[1]):
+                raise GenomeError(f"{n} nodes and {c} connections are out of range")
+            if n and int(genes.activation[block, :n].max()) >= len(self.layout.activations):
+                raise GenomeError("an activation's code is unknown")
+            if n and int(genes.aggregation[block, :n].max()) >= len(AGGREGATIONS):
+                raise GenomeError("an aggregation's code is unknown")
+            check_fits(read_block(genes, block, self.layout), self.layout)
+        except GenomeError as error:
+            raise FormatError(f"genome {block}: {error}") from None
+
+    def load_rows(self, saved: Mapping[str, Any], blocks: Int) -> Rows:
+        """Return rows that ``dict(rows)`` gave, for genomes in ``blocks``.
+
+        Raises:
+            FormatError: columns are missing, too many, or of another type or length.
+        """
+        rows = self.make_rows(blocks.size)
+        if set(saved) != set(rows):
+            raise FormatError(
+                f"rows: expected the columns {', '.join(sorted(rows))}; came {', '.join(sorted(saved))}"
+            )
+        for name, column in rows.items():
+            found = saved[name]
+            if not isinstance(found, np.ndarray) or (found.shape, found.dtype) != (
+                column.shape,
+                column.dtype,
+            ):
+                raise FormatError(
+                    f"rows: expected {name} as {column.dtype} of shape {column.shape}"
+                )
+            column[...] = found
+        rows["block"][:] = blocks
+        return rows
 
 
 def _as_column(values: object, name: str, column: NDArray[Any], strategy: str) -> NDArray[Any]:

@@ -24,6 +24,7 @@ class RunInfo:
     run_dir: Path | None  #: None: nothing is written
     config: Config
     task: TaskInfo
+    generation: int = 0  #: the first that is to come; not 0 where it goes on from a checkpoint
 
 
 @dataclass(frozen=True, slots=True)

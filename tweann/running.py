@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tweann import assembly, runs
-from tweann.config import load
+from tweann.checkpoints import drop_after, read_checkpoints
+from tweann.config import Config, load
 from tweann.config.loading import Overrides
+from tweann.errors import ConfigError, FormatError
 from tweann.evolution import Evolution
 from tweann.files import write_atomic
 from tweann.kernels._jit import is_cached
@@ -24,6 +26,18 @@ from tweann.stored_run import CONFIG_FILE, StoredRun
 from tweann.tasks.base import Evaluation, EvaluationKeys
 from tweann.tasks.python import PythonTask
 
+#: What may change in a run that goes on, by the beginning of the key: none of it changes what evolves.
+RESUMABLE = (
+    "run.generations",
+    "run.evaluations",
+    "run.seconds",
+    "run.target_fitness",
+    "run.stop_when_solved",
+    "evaluation.backend",
+    "evaluation.workers",
+    "checkpoint.",
+    "observers.",
+)
 #: What the first run of an installation says.
 COMPILING = "compiling the kernels, once for this installation: about half a minute"
 
@@ -59,12 +73,112 @@ def run(
         evolution.run_dir = folder
         write_atomic(folder / CONFIG_FILE, config.to_toml().encode())
         runs.write_environment(folder)
-        with interruptible(evolution):
+        return _run_in(folder, evolution)
+
+
+def _run_in(folder: Path, evolution: Evolution) -> Result:
+    with interruptible(evolution):
+        try:
+            return evolution.run()
+        finally:
+            if evolution.champion is not None:
+                runs.write_champion(folder, evolution.champion)
+
+
+def run_or_resume(
+    source: str | Path,
+    *,
+    overrides: Overrides = (),
+    out: str | Path = "runs",
+    registry: Registry | None = None,
+) -> Result:
+    """Go on with the newest run of a configuration's name and seed below ``out``; run it where there is none.
+
+    For services that start again after a crash. The configuration and what overrides it must be those of that
+    run, endings aside. Arguments and errors as in `run`.
+    """
+    registry = registry or default_registry()
+    config = load(source, overrides, registry)
+    known = [
+        summary.run_dir
+        for summary in runs.list_runs(Path(out))
+        if (summary.name, summary.seed) == (config.run.name, config.run.seed)
+    ]
+    if not known:
+        return run(source, overrides=overrides, out=out, registry=registry)
+    endings = {
+        f"run.{name}": value
+        for name, value in config.run.model_dump(mode="json", exclude_none=True).items()
+        if f"run.{name}" in RESUMABLE
+    }
+    stored = StoredRun(known[-1])
+    changed = _difference(load(stored.folder / CONFIG_FILE, endings, registry), config)
+    if changed:
+        raise ConfigError(
+            f"{stored.folder} was started with another {changed}: give it another run.name or run.seed, or go on "
+            f"with `tweann resume {stored.folder}`"
+        )
+    return resume(stored, overrides=endings, registry=registry)
+
+
+def _difference(a: Config, b: Config) -> str | None:
+    """Return the first key of what evolves in which two configurations differ."""
+    first, second = a.data(), b.data()
+    for section in first.keys() | second.keys():
+        if section in ("observers", "checkpoint"):
+            continue
+        one, other = first.get(section, {}), second.get(section, {})
+        for key in sorted(one.keys() | other.keys()):
+            name = f"{section}.{key}"
+            if one.get(key) != other.get(key) and name not in RESUMABLE:
+                return name
+    return None
+
+
+def resume(
+    stored: StoredRun, *, overrides: Overrides = (), registry: Registry | None = None
+) -> Result:
+    """Go on with a run from its last good checkpoint: bit for bit as if it had never stopped.
+
+    Args:
+        stored: the run.
+        overrides: as in `run`, of `RESUMABLE` keys alone: a later ending extends a run that is finished.
+        registry: where the plugins are; by default the installed ones.
+
+    Raises:
+        ConfigError: there is no checkpoint, or an override would make it another run.
+        FormatError: every checkpoint is damaged.
+    """
+    registry = registry or default_registry()
+    keys = [text.partition("=")[0].strip() for text in overrides]  # of a mapping these are the keys
+    wrong = [key for key in keys if not key.startswith(RESUMABLE)]
+    if wrong:
+        raise ConfigError(
+            f"{wrong[0]} cannot be changed in a run that goes on: it would be another run "
+            f"(what can: {', '.join(RESUMABLE)})"
+        )
+    config = load(stored.folder / CONFIG_FILE, overrides, registry)
+    faults: list[str] = []
+    for path, state in read_checkpoints(stored.folder):
+        with Evolution(config, registry=registry, run_dir=stored.folder) as evolution:
             try:
-                return evolution.run()
-            finally:
-                if evolution.champion is not None:
-                    runs.write_champion(folder, evolution.champion)
+                if isinstance(state, FormatError):
+                    raise state
+                evolution.restore(state)
+            except FormatError as error:
+                faults.append(f"{path.name}: {error}")
+                print(f"warning: {faults[-1]}; trying the one before", file=sys.stderr, flush=True)
+                continue
+            drop_after(path)
+            if keys:
+                write_atomic(stored.folder / CONFIG_FILE, config.to_toml().encode())
+            return _run_in(stored.folder, evolution)
+    if faults:
+        raise FormatError(f"{stored.folder}: every checkpoint is damaged: {'; '.join(faults)}")
+    raise ConfigError(
+        f"{stored.folder} has no checkpoint: the run ended before the first was written, or has "
+        "checkpoint.enabled = false; start it again with `tweann run`"
+    )
 
 
 def evolve(

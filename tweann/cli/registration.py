@@ -16,6 +16,7 @@ def tweann_commands() -> Mapping[str, str]:
         "export": "tweann.cli.stored:export",
         "list": "tweann.cli.stored:list_runs",
         "plugins": "tweann.cli.plugins:plugins",
+        "resume": "tweann.cli.run:resume_run",
         "run": "tweann.cli.run:run",
         "show": "tweann.cli.stored:show",
         "tasks": "tweann.cli.plugins:tasks",

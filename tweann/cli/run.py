@@ -1,4 +1,4 @@
-"""``tweann run FILE``: runs a configuration to its end."""
+"""``tweann run FILE`` and ``tweann resume RUN``: a configuration, to its end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tweann.cli.output import emit_json, emit_pairs, json_option, out_option, set_option
+from tweann.cli.stored import RUN_HELP
 from tweann.registry import Registry, default_registry
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ EXIT_STATUS: Final = {"finished": 0, "failed": 3, "interrupted": 130}
 @out_option
 @json_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option(
+    "--resume",
+    type=click.Choice(["latest"]),
+    help="Go on with the newest run of this name and seed in --out, if there is one.",
+)
 def run(
     file: Path,
     overrides: tuple[str, ...],
@@ -33,6 +39,7 @@ def run(
     out: Path,
     as_json: bool,
     quiet: bool,
+    resume: str | None,
 ) -> int:
     """Run a configuration to its end.
 
@@ -50,7 +57,47 @@ def run(
         all_overrides.append(f"evaluation.workers={workers}")
     if quiet:
         all_overrides.append("observers.progress=false")
-    result = running.run(file, overrides=all_overrides, out=out, registry=registry)
+    if resume is None:
+        result = running.run(file, overrides=all_overrides, out=out, registry=registry)
+    else:
+        result = running.run_or_resume(file, overrides=all_overrides, out=out, registry=registry)
+    return _report(result, as_json)
+
+
+@click.command("resume", epilog=RUN_HELP)
+@click.argument("name", metavar="RUN")
+@set_option
+@click.option("--workers", type=click.IntRange(0), help="Short for --set evaluation.workers=N.")
+@out_option
+@json_option
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def resume_run(
+    name: str,
+    overrides: tuple[str, ...],
+    workers: int | None,
+    out: Path,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Go on with a run from its last checkpoint, as if it had never stopped.
+
+    With a later ending, e.g. --set run.generations=1000, also with one that is finished.
+    """
+    from tweann import running, runs
+
+    registry = default_registry()
+    _warn_of_problems(registry)
+    all_overrides = list(overrides)
+    if workers is not None:
+        all_overrides.append(f"evaluation.workers={workers}")
+    if quiet:
+        all_overrides.append("observers.progress=false")
+    stored = runs.open_run(name, out)
+    return _report(running.resume(stored, overrides=all_overrides, registry=registry), as_json)
+
+
+def _report(result: Result, as_json: bool) -> int:
+    """Print how a run ended and return the exit status."""
     if as_json:
         emit_json(result.data())
     else:

@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from tweann.config.errors import Fault, FaultyConfigError, Key, unknown_keys, validation_faults
 from tweann.config.lines import key_lines, line_of
 from tweann.config.sections import (
+    CheckpointSettings,
     Config,
     EvaluationSection,
     GenomeSettings,
@@ -124,6 +125,7 @@ class _Loader:
             "storage": self._plugin_section(
                 StorageSection, "storage", tables, lambda section: section.name
             ),
+            "checkpoint": self._section(CheckpointSettings, "checkpoint", tables),
             "observers": self._observers(tables.get("observers")),
         }
         if isinstance(sections["genome"], GenomeSettings):

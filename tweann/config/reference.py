@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from tweann.config.loading import DEFAULT_OBSERVERS
 from tweann.config.sections import (
+    CheckpointSettings,
     EvaluationSection,
     GenomeSettings,
     MutationSettings,
@@ -30,6 +31,7 @@ _PLAIN: Final[dict[str, type[Section]]] = {
     "genome": GenomeSettings,
     "mutation": MutationSettings,
     "species": SpeciesSettings,
+    "checkpoint": CheckpointSettings,
 }
 #: The sections with a plugin's part: the model, the kind of plugin, the key that chooses it.
 _SHARED: Final[dict[str, tuple[type[PluginSection], str, str]]] = {
@@ -142,6 +144,7 @@ def markdown(registry: Registry) -> str:
         "strategy",
         "evaluation",
         "storage",
+        "checkpoint",
     ):
         if name in _PLAIN:
             model = _PLAIN[name]

@@ -248,6 +248,21 @@ class StorageSection(PluginSection):
         return self.url.partition(":")[0]
 
 
+class CheckpointSettings(Section):
+    """When the whole state of the run is written to its folder, for `tweann resume`."""
+
+    enabled: bool = Field(True, description="Write checkpoints, where the run has a folder.")
+    seconds: float = Field(
+        10.0,
+        ge=0,
+        description="Time between two, at least; longer where writing would cost over 5 %. One more is "
+        "written at the end.",
+    )
+    keep: int = Field(
+        3, ge=1, le=1000, description="How many are kept, in case the newest is damaged."
+    )
+
+
 class Config(Section):
     """A whole configuration, resolved: every default filled in, every path absolute."""
 
@@ -259,6 +274,7 @@ class Config(Section):
     strategy: StrategySection
     evaluation: EvaluationSection
     storage: StorageSection
+    checkpoint: CheckpointSettings
     observers: Mapping[str, SerializeAsAny[BaseModel]] = Field(
         description="Settings of each observer that acts in the run, by name."
     )
