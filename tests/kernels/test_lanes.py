@@ -43,7 +43,7 @@ def rubbish_lanes(net: NetworkBatch, lanes: int) -> LaneState:
     """Return a state in which nothing is clean yet."""
     slots = net.n_inputs + int(np.diff(net.node_start).max())
     state = lane_state(slots, int(np.diff(net.edge_start).max()), lanes)
-    for column in state:
+    for column in (*state[:-1], *state.single):
         column.fill(np.nan)
     return state
 

@@ -52,14 +52,19 @@ def rubbish_state(net: NetworkBatch) -> TickState:
     """Return a state for any network of a batch that `reset` has yet to clean."""
     slots = net.n_inputs + int(np.diff(net.node_start).max())
     edges = int(np.diff(net.edge_start).max())
-    return TickState(*(np.full(n, np.nan) for n in (slots, edges, edges, edges)))
+    state = tick_state(slots, edges)
+    for column in state:
+        column.fill(np.nan)
+    return state
 
 
 def rubbish_lanes(net: NetworkBatch, lanes: int) -> LaneState:
     slots = net.n_inputs + int(np.diff(net.node_start).max())
     edges = int(np.diff(net.edge_start).max())
-    full = (np.full((n, lanes), np.nan) for n in (slots, edges))
-    return LaneState(*full, *(np.full(n, np.nan) for n in (lanes, edges, edges)))
+    state = lane_state(slots, edges, lanes)
+    for column in (*state[:-1], *state.single):
+        column.fill(np.nan)
+    return state
 
 
 def run(net: NetworkBatch, k: int, inputs: Rows, state: TickState) -> list[tuple[bytes, bool]]:

@@ -2,6 +2,9 @@
 
 All paths add up in the order of genes and with the same contractions, so a network gives the same bits
 whether it is activated once, in a rollout or over a table.
+
+A tick of a plastic network begins with `learn`, which makes of the last tick and its reward what the weights are in this
+one.
 """
 
 from __future__ import annotations
@@ -14,8 +17,41 @@ from numpy.typing import NDArray
 
 from tweann.genes import Float, UInt8
 from tweann.kernels._jit import fused_kernel
-from tweann.kernels.activation import DIFFERENCE, TANH, aggregate, other_activation, tanh
-from tweann.kernels.decode import MIXED, REMEMBERS, NetworkBatch
+from tweann.kernels.activation import DIFFERENCE, SUM, TANH, aggregate, other_activation, tanh
+from tweann.kernels.decode import (
+    DYNAMIC,
+    GENERAL,
+    MODULATED,
+    PLASTIC,
+    RECURRENT,
+    REMEMBERS,
+    ROW_BY_ROW,
+    NetworkBatch,
+)
+from tweann.kernels.dynamics import (
+    CFC,
+    CTRNN,
+    DELAY,
+    IZHIKEVICH,
+    LEAKY,
+    LTC,
+    STATIC,
+    approach,
+    cfc,
+    izhikevich,
+    ltc,
+)
+from tweann.kernels.plasticity import (
+    ABCD,
+    HEBBIAN,
+    NEVER,
+    NONE,
+    OJA,
+    STDP,
+    TRACE,
+    spike_timing,
+    spikes,
+)
 
 #: Rows that are evaluated side by side; more would leave the second-level cache with large networks.
 LANES: Final = 128
@@ -29,9 +65,20 @@ class TickState(NamedTuple):
     """What a network carries from tick to tick, and room to work in; sized for the largest of a batch."""
 
     values: Float  #: (slots,) value of each input and node
-    delivered: Float  #: (edges,) value that each edge delivered last, for nodes of aggregation "difference"
+    delivered: (
+        Float  #: (edges,) value that each edge delivered last; kept where the network needs it
+    )
     products: Float  #: (edges,) scratch
     sorted_products: Float  #: (edges,) scratch
+    # Of networks with dynamics:
+    memory: Float  #: (slots,) what the dynamics of each node keep: x
+    recovery: Float  #: (slots,) and u
+    # Of plastic networks:
+    weight: Float  #: (edges,) as it is now
+    trace: Float  #: (edges,) of eligibility
+    pre_spike: Float  #: (edges,) the tick in which it last delivered a spike, `NEVER` for none
+    post_spike: Float  #: (slots,) the tick of the node's last spike
+    clock: Float  #: (1,) ticks since the reset
 
 
 class NodeProgram(NamedTuple):
@@ -52,32 +99,77 @@ class LaneState(NamedTuple):
     sums: Float  #: (lanes,) scratch
     products: Float  #: (edges,) scratch
     sorted_products: Float  #: (edges,) scratch
+    single: TickState  #: for networks that run row by row
 
 
 def tick_state(n_slots: int, n_edges: int) -> TickState:
-    """Return a state of zeros for networks of up to ``n_slots`` values and ``n_edges`` edges."""
-    return TickState(np.zeros(n_slots), np.zeros(n_edges), np.empty(n_edges), np.empty(n_edges))
+    """Return a state for networks of up to ``n_slots`` values and ``n_edges`` edges.
+
+    It is at the beginning of time for all that have neither dynamics nor plasticity; for those it needs `reset`.
+    """
+    edges = np.zeros((6, n_edges))
+    slots = np.zeros((4, n_slots))
+    return TickState(
+        values=slots[0],
+        delivered=edges[0],
+        products=edges[1],
+        sorted_products=edges[2],
+        memory=slots[1],
+        recovery=slots[2],
+        weight=edges[3],
+        trace=edges[4],
+        pre_spike=edges[5],
+        post_spike=slots[3],
+        clock=np.zeros(1),
+    )
 
 
-def lane_state(n_slots: int, n_edges: int, lanes: int = LANES) -> LaneState:
-    """Return a state of zeros for ``lanes`` rows of such networks."""
+_NO_STATE: Final = tick_state(0, 0)
+
+
+def lane_state(n_slots: int, n_edges: int, lanes: int = LANES, single: bool = True) -> LaneState:
+    """Return a state of zeros for ``lanes`` rows of such networks; ``single``: some may run row by row."""
     return LaneState(
         np.zeros((n_slots, lanes)),
         np.zeros((n_edges, lanes)),
         np.empty(lanes),
         np.empty(n_edges),
         np.empty(n_edges),
+        tick_state(n_slots, n_edges) if single else _NO_STATE,
     )
 
 
 @fused_kernel
 def reset(net: NetworkBatch, k: int, state: TickState) -> None:
-    """Put network ``k`` at the beginning of time: no value, nothing delivered."""
-    for i in range(net.n_inputs + net.node_start[k + 1] - net.node_start[k]):
+    """Put network ``k`` at the beginning of time: no value, nothing delivered, weights as at birth."""
+    kind = net.kind[k]
+    n_nodes = net.node_start[k + 1] - net.node_start[k]
+    n_edges = net.edge_start[k + 1] - net.edge_start[k]
+    for i in range(net.n_inputs + n_nodes):
         state.values[i] = 0.0
-    if net.kind[k] & REMEMBERS:
-        for e in range(net.edge_start[k + 1] - net.edge_start[k]):
+    if kind & (REMEMBERS | PLASTIC):
+        for e in range(n_edges):
             state.delivered[e] = 0.0
+    if kind & DYNAMIC:
+        for i in range(n_nodes):
+            reset_node(net, net.node_start[k] + i, net.n_inputs + i, state)
+    if kind & PLASTIC:
+        for e in range(n_edges):
+            state.weight[e] = net.weight[net.edge_start[k] + e]
+            state.trace[e] = 0.0
+            state.pre_spike[e] = NEVER
+        for i in range(net.n_inputs + n_nodes):
+            state.post_spike[i] = NEVER
+        state.clock[0] = 0.0
+
+
+@fused_kernel
+def reset_node(net: NetworkBatch, node: Index, slot: Index, state: TickState) -> None:
+    """Put a node's dynamics at the beginning of time."""
+    state.memory[slot] = state.recovery[slot] = 0.0
+    if net.dynamics[node] == IZHIKEVICH:
+        state.memory[slot] = net.constants[node, 2]
+        state.recovery[slot] = net.constants[node, 1] * net.constants[node, 2]
 
 
 @fused_kernel
@@ -87,20 +179,28 @@ def aggregate_edges(
     start: Index,
     stop: Index,
     first_edge: Index,
+    weight: Float,
+    first_weight: Index,
     state: TickState,
 ) -> float:
-    """Return the aggregated input of a node of any kind."""
+    """Return the aggregated input of a node that does not sum.
+
+    Args:
+        net: the batch.
+        node: which of its nodes.
+        start, stop: its edges, counted from the network's first.
+        first_edge: where the network's edges begin in the batch.
+        weight, first_weight: of the edges, and where the network's begin there.
+        state: of the network.
+    """
     n = 0
-    if net.aggregation[node] == DIFFERENCE:
-        for edge in range(start, stop):
-            now = state.values[net.source[edge]]
-            state.products[n] = net.weight[edge] * (now - state.delivered[edge - first_edge])
-            state.delivered[edge - first_edge] = now
-            n += 1
-    else:
-        for edge in range(start, stop):
-            state.products[n] = net.weight[edge] * state.values[net.source[edge]]
-            n += 1
+    changes = net.aggregation[node] == DIFFERENCE
+    for e in range(start, stop):
+        value = state.values[net.source[first_edge + e]]
+        if changes:
+            value -= state.delivered[e]
+        state.products[n] = weight[first_weight + e] * value
+        n += 1
     return aggregate(net.aggregation[node], state.products, n, state.sorted_products)
 
 
@@ -189,23 +289,180 @@ def run_sums(
 
 
 @fused_kernel
-def run_mixed(net: NetworkBatch, k: int, state: TickState, custom: NDArray[np.uint64]) -> bool:
-    """Compute the nodes of network ``k``, some of which aggregate otherwise than by summing."""
+def note_delivered(
+    net: NetworkBatch, k: int, start: Index, stop: Index, state: TickState, plastic: bool
+) -> None:
+    """Keep what edges deliver, and when it last was a spike; counted from the network's first edge."""
+    first_edge = np.uint64(net.edge_start[k])
+    spiking_kinds = bool(net.kind[k] & DYNAMIC)
+    for e in range(start, stop):
+        slot = net.source[first_edge + e]
+        now = state.values[slot]
+        if plastic and net.rule[first_edge + e] == STDP:
+            spiking = False
+            if spiking_kinds and slot >= net.n_inputs:
+                spiking = net.dynamics[net.node_start[k] + slot - net.n_inputs] == IZHIKEVICH
+            if spikes(state.delivered[e], now, spiking):
+                state.pre_spike[e] = state.clock[0]
+        state.delivered[e] = now
+
+
+@fused_kernel
+def run_general(net: NetworkBatch, k: int, state: TickState, custom: NDArray[np.uint64]) -> bool:
+    """Compute the nodes of network ``k``, of any kind."""
+    kind = net.kind[k]
+    dynamic, plastic = bool(kind & DYNAMIC), bool(kind & PLASTIC)
+    modulated = bool(kind & MODULATED)
+    values, source, memory, recovery = state.values, net.source, state.memory, state.recovery
+    constants = net.constants
+    first_edge = np.uint64(net.edge_start[k])
+    weight, first_weight = net.weight, first_edge
+    if plastic:
+        weight, first_weight = state.weight, np.uint64(0)
     spoilt = False
     slot = np.uint64(net.n_inputs)
-    first_edge = np.uint64(net.edge_start[k])
-    edge = first_edge
+    start = np.uint64(0)
     for node in range(np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])):
-        stop = first_edge + np.uint64(net.edge_stop[node])
-        s = aggregate_edges(net, node, edge, stop, first_edge, state) + net.bias[node]
-        edge = stop
-        code = net.activation[node]
-        v = tanh(s) if code == TANH else other_activation(code, s, custom)
-        if not math.isfinite(v):
+        stop = np.uint64(net.edge_stop[node])
+        middle = np.uint64(net.modulatory_start[node]) if modulated else stop
+        aggregation = net.aggregation[node]
+        if aggregation == SUM:
+            s = 0.0
+            for e in range(start, middle):
+                s += weight[first_weight + e] * values[source[first_edge + e]]
+        else:
+            s = aggregate_edges(net, node, start, middle, first_edge, weight, first_weight, state)
+        s += net.bias[node]
+        if plastic or aggregation == DIFFERENCE:
+            note_delivered(net, k, start, stop, state, plastic)
+        start = stop
+        code = net.dynamics[node] if dynamic else np.uint8(STATIC)
+        activated = code == STATIC
+        if code == CTRNN:
+            s = approach(s, memory[slot], constants[node, 0])
+            memory[slot] = s
+            activated = True
+        if activated:
+            activation = net.activation[node]
+            v = tanh(s) if activation == TANH else other_activation(activation, s, custom)
+        elif code == CFC:
+            v = cfc(s, memory[slot], constants[node, 0], constants[node, 1], constants[node, 2])
+            memory[slot] = v
+        elif code == LTC:
+            v = ltc(s, memory[slot], constants[node, 0], constants[node, 1], constants[node, 2])
+            memory[slot] = v
+        elif code == LEAKY:
+            v = approach(s, memory[slot], constants[node, 0])
+            memory[slot] = v
+        elif code == DELAY:
+            v = memory[slot]
+            memory[slot] = s
+        else:
+            a, b = constants[node, 0], constants[node, 1]
+            c, d = constants[node, 2], constants[node, 3]
+            memory[slot], recovery[slot], v = izhikevich(
+                s, memory[slot], recovery[slot], a, b, c, d
+            )
+        wrong = not math.isfinite(v)
+        if code != STATIC and not (math.isfinite(memory[slot]) and math.isfinite(recovery[slot])):
+            reset_node(net, node, slot, state)
+            wrong = True
+        if wrong:
             v = 0.0
             spoilt = True
-        state.values[slot] = v
+        if plastic and spikes(values[slot], v, code == IZHIKEVICH):
+            state.post_spike[slot] = state.clock[0]
+        values[slot] = v
         slot += np.uint64(1)
+    if plastic:
+        state.clock[0] += 1.0
+    return spoilt
+
+
+@fused_kernel
+def learn(net: NetworkBatch, k: int, state: TickState, reward: float) -> bool:
+    """Change the weights of network ``k`` by what its last tick was and brought; before the first tick nothing.
+
+    Args:
+        net, k: which network; nothing happens where it is not plastic.
+        state: as `tick` left it.
+        reward: for the last tick; one that is not finite counts as 0.
+
+    Returns:
+        Whether something was not finite: a reward, a weight, which is then as at birth, or a trace, then 0.
+    """
+    if not net.kind[k] & PLASTIC or state.clock[0] == 0.0:
+        return False
+    spoilt = False
+    if not math.isfinite(reward):
+        reward = 0.0
+        spoilt = True
+    first_edge = np.uint64(net.edge_start[k])
+    slot = np.uint64(net.n_inputs)
+    start = np.uint64(0)
+    for node in range(np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])):
+        stop, middle = np.uint64(net.edge_stop[node]), np.uint64(net.modulatory_start[node])
+        m = reward
+        if middle < stop:
+            s = 0.0
+            for e in range(middle, stop):
+                s += state.weight[e] * state.delivered[e]
+            m *= s
+        for e in range(start, stop):
+            if net.rule[first_edge + e] != NONE and learn_edge(
+                net, first_edge + e, e, slot, state, m
+            ):
+                spoilt = True
+        start = stop
+        slot += np.uint64(1)
+    return spoilt
+
+
+@fused_kernel
+def learn_edge(
+    net: NetworkBatch, edge: Index, e: Index, slot: Index, state: TickState, m: float
+) -> bool:
+    """Change the weight of one plastic edge, and say whether something was not finite.
+
+    Args:
+        net: the batch.
+        edge: which of its edges.
+        e: the same, counted from the network's first.
+        slot: of the edge's target.
+        state: of the network.
+        m: reward times modulation.
+    """
+    rule, c = net.rule[edge], net.coefficients
+    w, pre, post = state.weight[e], state.delivered[e], state.values[slot]
+    rate = c[edge, 0] * m
+    spoilt = False
+    if rule == HEBBIAN:
+        w += rate * pre * post - c[edge, 1] * w
+    elif rule == OJA:
+        w += rate * post * (pre - post * w)
+    elif rule == ABCD:
+        w += rate * (c[edge, 1] * pre * post + c[edge, 2] * pre + c[edge, 3] * post + c[edge, 4])
+    elif rule == TRACE:
+        trace = c[edge, 1] * state.trace[e] + pre * post
+        if not math.isfinite(trace):
+            trace = 0.0
+            spoilt = True
+        state.trace[e] = trace
+        w += rate * trace
+    else:
+        w += rate * spike_timing(
+            state.clock[0] - 1.0,
+            state.pre_spike[e],
+            state.post_spike[slot],
+            c[edge, 1],
+            c[edge, 2],
+            c[edge, 3],
+            c[edge, 4],
+        )
+    if not math.isfinite(w):
+        w = net.weight[edge]
+        spoilt = True
+    state.weight[e] = min(max(w, -net.weight_bound), net.weight_bound)
     return spoilt
 
 
@@ -214,11 +471,11 @@ def tick(net: NetworkBatch, k: int, state: TickState, custom: NDArray[np.uint64]
     """Compute one tick of network ``k``; the inputs stand in the first slots of ``state.values``.
 
     Returns:
-        Whether some value was not finite and taken as 0.
+        Whether some value or state was not finite; the value was taken as 0, the state is as after a reset.
     """
     spoilt = clean_inputs(state.values, net.n_inputs)
-    if net.kind[k] & MIXED:
-        return run_mixed(net, k, state, custom) or spoilt
+    if net.kind[k] & GENERAL:
+        return run_general(net, k, state, custom) or spoilt
     first, last = np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])
     nodes = NodeProgram(net.edge_stop, net.activation, net.bias, net.source, net.weight)
     first_edge = np.uint64(net.edge_start[k])
@@ -249,7 +506,12 @@ def activate_sums(
 
 @fused_kernel
 def add_edges_in_lanes(
-    net: NetworkBatch, start: Index, stop: Index, values: Float, sums: Float
+    source: NDArray[np.uint16],
+    weight: Float,
+    start: Index,
+    stop: Index,
+    values: Float,
+    sums: Float,
 ) -> None:
     """Write the sum of weight times value over edges ``start`` to ``stop`` to ``sums``, (lanes,).
 
@@ -261,10 +523,10 @@ def add_edges_in_lanes(
         sums[lane] = 0.0
     e = start
     while e + np.uint64(4) <= stop:
-        w0, w1 = net.weight[e], net.weight[e + np.uint64(1)]
-        w2, w3 = net.weight[e + np.uint64(2)], net.weight[e + np.uint64(3)]
-        v0, v1 = net.source[e], net.source[e + np.uint64(1)]
-        v2, v3 = net.source[e + np.uint64(2)], net.source[e + np.uint64(3)]
+        w0, w1 = weight[e], weight[e + np.uint64(1)]
+        w2, w3 = weight[e + np.uint64(2)], weight[e + np.uint64(3)]
+        v0, v1 = source[e], source[e + np.uint64(1)]
+        v2, v3 = source[e + np.uint64(2)], source[e + np.uint64(3)]
         for lane in range(lanes):
             s = sums[lane] + w0 * values[v0, lane]
             s += w1 * values[v1, lane]
@@ -273,17 +535,20 @@ def add_edges_in_lanes(
             sums[lane] = s
         e += np.uint64(4)
     while e < stop:
-        weight, source = net.weight[e], net.source[e]
+        w0, v0 = weight[e], source[e]
         for lane in range(lanes):
-            sums[lane] += weight * values[source, lane]
+            sums[lane] += w0 * values[v0, lane]
         e += np.uint64(1)
 
 
 @fused_kernel
 def tick_lanes(net: NetworkBatch, k: int, state: LaneState, custom: NDArray[np.uint64]) -> bool:
-    """Compute one tick of network ``k`` for as many rows as ``state`` has lanes; otherwise as `tick`."""
-    values = state.values
-    sums = state.sums
+    """Compute one tick of network ``k``, neither dynamic nor plastic, for as many rows as ``state`` has lanes.
+
+    Otherwise as `tick`.
+    """
+    values, sums = state.values, state.sums
+    source, weight = net.source, net.weight
     spoilt = False
     lanes = np.uint64(sums.size)
     slot = np.uint64(net.n_inputs)
@@ -293,15 +558,14 @@ def tick_lanes(net: NetworkBatch, k: int, state: LaneState, custom: NDArray[np.u
                 values[i, lane] = 0.0
                 spoilt = True
     first_edge = np.uint64(net.edge_start[k])
-    mixed = net.kind[k] & MIXED
     edge = first_edge
     for node in range(np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])):
         stop = first_edge + np.uint64(net.edge_stop[node])
-        if mixed:
+        if net.aggregation[node] != SUM:
             for lane in range(lanes):
                 sums[lane] = aggregate_edges_in_lane(net, node, edge, stop, first_edge, state, lane)
         else:
-            add_edges_in_lanes(net, edge, stop, values, sums)
+            add_edges_in_lanes(source, weight, edge, stop, values, sums)
         edge = stop
         bias = net.bias[node]
         code = net.activation[node]
@@ -324,4 +588,55 @@ def tick_lanes(net: NetworkBatch, k: int, state: LaneState, custom: NDArray[np.u
                 if not math.isfinite(values[slot, lane]):
                     values[slot, lane] = 0.0
         slot += np.uint64(1)
+    return spoilt
+
+
+@fused_kernel
+def run_block(
+    net: NetworkBatch,
+    k: int,
+    inputs: Float,
+    n_rows: int,
+    ticks: int,
+    state: LaneState,
+    custom: NDArray[np.uint64],
+) -> bool:
+    """Run network ``k`` on a block of rows, each from the beginning of time, its inputs held for some ticks.
+
+    Args:
+        net, k: which network.
+        inputs: (n_inputs, lanes).
+        n_rows: how many lanes count; the others may be computed or not.
+        ticks: >= 1.
+        state: (slots, lanes); the outputs' slots are written.
+        custom: addresses of plugins' activations.
+
+    Returns:
+        As `tick`.
+    """
+    spoilt = False
+    lanes = state.sums.size
+    n_slots = net.n_inputs + net.node_start[k + 1] - net.node_start[k]
+    if net.kind[k] & ROW_BY_ROW:
+        single = state.single
+        for lane in range(n_rows):
+            reset(net, k, single)
+            for _ in range(ticks):
+                if learn(net, k, single, 1.0):
+                    spoilt = True
+                for i in range(net.n_inputs):
+                    single.values[i] = inputs[i, lane]
+                if tick(net, k, single, custom):
+                    spoilt = True
+            for i in range(n_slots - net.n_outputs, n_slots):
+                state.values[i, lane] = single.values[i]
+        return spoilt
+    if ticks > 1 or net.kind[k] & (RECURRENT | REMEMBERS):
+        reset_lanes(net, k, state)
+    for i in range(net.n_inputs):
+        for lane in range(lanes):
+            state.values[i, lane] = inputs[i, lane]
+    for _ in range(ticks):
+        if tick_lanes(net, k, state, custom):
+            spoilt = True
     return spoilt
