@@ -35,9 +35,11 @@ from tweann.kernels.decode import (
     decode_scratch,
 )
 from tweann.kernels.dynamics import N_CONSTANTS
+from tweann.kernels.lanes import lane_state, run_block
+from tweann.kernels.learning import learn
 from tweann.kernels.plasticity import N_COEFFICIENTS
 from tweann.kernels.rollout import Scaling
-from tweann.kernels.tick import activate_sums, lane_state, learn, reset, run_block, tick, tick_state
+from tweann.kernels.tick import activate_sums, reset, tick, tick_state
 from tweann.layout import Layout
 
 #: What stands in for the columns of a group that a layout lacks.

@@ -15,18 +15,8 @@ from reference import FIRST_OUTPUT, Connection, Genome, Node, State
 
 from tweann.genes import ACTIVATIONS, AGGREGATIONS, Float
 from tweann.kernels.decode import NetworkBatch
-from tweann.kernels.tick import (
-    LANES,
-    LaneState,
-    TickState,
-    activate_sums,
-    lane_state,
-    reset,
-    reset_lanes,
-    tick,
-    tick_lanes,
-    tick_state,
-)
+from tweann.kernels.lanes import LANES, LaneState, lane_state, reset_lanes, tick_lanes
+from tweann.kernels.tick import TickState, activate_sums, reset, tick, tick_state
 
 NO_CUSTOM = np.zeros(0, np.uint64)
 BOUNDED = ("tanh", "sigmoid", "steep_sigmoid", "sin", "cos", "gaussian", "softsign", "clamped")

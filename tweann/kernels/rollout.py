@@ -15,12 +15,12 @@ from tweann.genes import Flag, Float, Genes, Int
 from tweann.kernels._jit import fused_kernel
 from tweann.kernels.breed import get_values
 from tweann.kernels.decode import GENERAL, PLASTIC, NetworkBatch
+from tweann.kernels.learning import learn
 from tweann.kernels.random import UInt64Array
 from tweann.kernels.tick import (
     NodeProgram,
     TickState,
     clean_inputs,
-    learn,
     reset,
     run_general,
     run_sums,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tweann.genes import Flag, Float, Int
 from tweann.kernels._jit import fused_kernel
 from tweann.kernels.decode import NetworkBatch
+from tweann.kernels.lanes import LaneState, run_block
 from tweann.kernels.rollout import Scaling
-from tweann.kernels.tick import LaneState, run_block
 
 _NON_FINITE = int(Flag.NON_FINITE)
 

@@ -1,16 +1,15 @@
-"""The forward pass: one tick of a network, alone or many rows at once in lanes.
+"""The forward pass: one tick of a network.
 
 All paths add up in the order of genes and with the same contractions, so a network gives the same bits
-whether it is activated once, in a rollout or over a table.
+whether it is activated once, in a rollout or over a table (`tweann.kernels.lanes`).
 
-A tick of a plastic network begins with `learn`, which makes of the last tick and its reward what the weights are in this
-one.
+Before a tick of a plastic network comes `tweann.kernels.learning.learn`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,7 @@ from tweann.kernels.decode import (
     GENERAL,
     MODULATED,
     PLASTIC,
-    RECURRENT,
     REMEMBERS,
-    ROW_BY_ROW,
     NetworkBatch,
 )
 from tweann.kernels.dynamics import (
@@ -42,20 +39,10 @@ from tweann.kernels.dynamics import (
     ltc,
 )
 from tweann.kernels.plasticity import (
-    ABCD,
-    HEBBIAN,
     NEVER,
-    NONE,
-    OJA,
     STDP,
-    TRACE,
-    spike_timing,
     spikes,
 )
-
-#: Rows that are evaluated side by side; more would leave the second-level cache with large networks.
-LANES: Final = 128
-
 
 #: Unsigned in the kernels: signed indices allow for wrap-around, which costs a third of the speed.
 Index: TypeAlias = int | np.uint64
@@ -91,17 +78,6 @@ class NodeProgram(NamedTuple):
     weight: Float
 
 
-class LaneState(NamedTuple):
-    """The same for several rows side by side."""
-
-    values: Float  #: (slots, lanes)
-    delivered: Float  #: (edges, lanes)
-    sums: Float  #: (lanes,) scratch
-    products: Float  #: (edges,) scratch
-    sorted_products: Float  #: (edges,) scratch
-    single: TickState  #: for networks that run row by row
-
-
 def tick_state(n_slots: int, n_edges: int) -> TickState:
     """Return a state for networks of up to ``n_slots`` values and ``n_edges`` edges.
 
@@ -121,21 +97,6 @@ def tick_state(n_slots: int, n_edges: int) -> TickState:
         pre_spike=edges[5],
         post_spike=slots[3],
         clock=np.zeros(1),
-    )
-
-
-_NO_STATE: Final = tick_state(0, 0)
-
-
-def lane_state(n_slots: int, n_edges: int, lanes: int = LANES, single: bool = True) -> LaneState:
-    """Return a state of zeros for ``lanes`` rows of such networks; ``single``: some may run row by row."""
-    return LaneState(
-        np.zeros((n_slots, lanes)),
-        np.zeros((n_edges, lanes)),
-        np.empty(lanes),
-        np.empty(n_edges),
-        np.empty(n_edges),
-        tick_state(n_slots, n_edges) if single else _NO_STATE,
     )
 
 
@@ -202,44 +163,6 @@ def aggregate_edges(
         state.products[n] = weight[first_weight + e] * value
         n += 1
     return aggregate(net.aggregation[node], state.products, n, state.sorted_products)
-
-
-@fused_kernel
-def aggregate_edges_in_lane(
-    net: NetworkBatch,
-    node: Index,
-    start: Index,
-    stop: Index,
-    first_edge: Index,
-    state: LaneState,
-    lane: Index,
-) -> float:
-    """The same for one lane."""
-    n = 0
-    if net.aggregation[node] == DIFFERENCE:
-        for edge in range(start, stop):
-            now = state.values[net.source[edge], lane]
-            before = state.delivered[edge - first_edge, lane]
-            state.products[n] = net.weight[edge] * (now - before)
-            state.delivered[edge - first_edge, lane] = now
-            n += 1
-    else:
-        for edge in range(start, stop):
-            state.products[n] = net.weight[edge] * state.values[net.source[edge], lane]
-            n += 1
-    return aggregate(net.aggregation[node], state.products, n, state.sorted_products)
-
-
-@fused_kernel
-def reset_lanes(net: NetworkBatch, k: int, state: LaneState) -> None:
-    """Put network ``k`` at the beginning of time in all lanes."""
-    for i in range(net.n_inputs + net.node_start[k + 1] - net.node_start[k]):
-        for lane in range(state.sums.size):
-            state.values[i, lane] = 0.0
-    if net.kind[k] & REMEMBERS:
-        for e in range(net.edge_start[k + 1] - net.edge_start[k]):
-            for lane in range(state.sums.size):
-                state.delivered[e, lane] = 0.0
 
 
 @fused_kernel
@@ -380,93 +303,6 @@ def run_general(net: NetworkBatch, k: int, state: TickState, custom: NDArray[np.
 
 
 @fused_kernel
-def learn(net: NetworkBatch, k: int, state: TickState, reward: float) -> bool:
-    """Change the weights of network ``k`` by what its last tick was and brought; before the first tick nothing.
-
-    Args:
-        net, k: which network; nothing happens where it is not plastic.
-        state: as `tick` left it.
-        reward: for the last tick; one that is not finite counts as 0.
-
-    Returns:
-        Whether something was not finite: a reward, a weight, which is then as at birth, or a trace, then 0.
-    """
-    if not net.kind[k] & PLASTIC or state.clock[0] == 0.0:
-        return False
-    spoilt = False
-    if not math.isfinite(reward):
-        reward = 0.0
-        spoilt = True
-    first_edge = np.uint64(net.edge_start[k])
-    slot = np.uint64(net.n_inputs)
-    start = np.uint64(0)
-    for node in range(np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])):
-        stop, middle = np.uint64(net.edge_stop[node]), np.uint64(net.modulatory_start[node])
-        m = reward
-        if middle < stop:
-            s = 0.0
-            for e in range(middle, stop):
-                s += state.weight[e] * state.delivered[e]
-            m *= s
-        for e in range(start, stop):
-            if net.rule[first_edge + e] != NONE and learn_edge(
-                net, first_edge + e, e, slot, state, m
-            ):
-                spoilt = True
-        start = stop
-        slot += np.uint64(1)
-    return spoilt
-
-
-@fused_kernel
-def learn_edge(
-    net: NetworkBatch, edge: Index, e: Index, slot: Index, state: TickState, m: float
-) -> bool:
-    """Change the weight of one plastic edge, and say whether something was not finite.
-
-    Args:
-        net: the batch.
-        edge: which of its edges.
-        e: the same, counted from the network's first.
-        slot: of the edge's target.
-        state: of the network.
-        m: reward times modulation.
-    """
-    rule, c = net.rule[edge], net.coefficients
-    w, pre, post = state.weight[e], state.delivered[e], state.values[slot]
-    rate = c[edge, 0] * m
-    spoilt = False
-    if rule == HEBBIAN:
-        w += rate * pre * post - c[edge, 1] * w
-    elif rule == OJA:
-        w += rate * post * (pre - post * w)
-    elif rule == ABCD:
-        w += rate * (c[edge, 1] * pre * post + c[edge, 2] * pre + c[edge, 3] * post + c[edge, 4])
-    elif rule == TRACE:
-        trace = c[edge, 1] * state.trace[e] + pre * post
-        if not math.isfinite(trace):
-            trace = 0.0
-            spoilt = True
-        state.trace[e] = trace
-        w += rate * trace
-    else:
-        w += rate * spike_timing(
-            state.clock[0] - 1.0,
-            state.pre_spike[e],
-            state.post_spike[slot],
-            c[edge, 1],
-            c[edge, 2],
-            c[edge, 3],
-            c[edge, 4],
-        )
-    if not math.isfinite(w):
-        w = net.weight[edge]
-        spoilt = True
-    state.weight[e] = min(max(w, -net.weight_bound), net.weight_bound)
-    return spoilt
-
-
-@fused_kernel
 def tick(net: NetworkBatch, k: int, state: TickState, custom: NDArray[np.uint64]) -> bool:
     """Compute one tick of network ``k``; the inputs stand in the first slots of ``state.values``.
 
@@ -502,141 +338,3 @@ def activate_sums(
     clean_inputs(values, inputs.size)
     nodes = NodeProgram(edge_stop, activation, bias, source, weight)
     run_sums(nodes, np.uint64(0), np.uint64(bias.size), np.uint64(0), inputs.size, values, custom)
-
-
-@fused_kernel
-def add_edges_in_lanes(
-    source: NDArray[np.uint16],
-    weight: Float,
-    start: Index,
-    stop: Index,
-    values: Float,
-    sums: Float,
-) -> None:
-    """Write the sum of weight times value over edges ``start`` to ``stop`` to ``sums``, (lanes,).
-
-    Four edges a pass, so that sums are loaded and stored once for four multiply-adds; in the order of
-    genes all the same.
-    """
-    lanes = np.uint64(sums.size)
-    for lane in range(lanes):
-        sums[lane] = 0.0
-    e = start
-    while e + np.uint64(4) <= stop:
-        w0, w1 = weight[e], weight[e + np.uint64(1)]
-        w2, w3 = weight[e + np.uint64(2)], weight[e + np.uint64(3)]
-        v0, v1 = source[e], source[e + np.uint64(1)]
-        v2, v3 = source[e + np.uint64(2)], source[e + np.uint64(3)]
-        for lane in range(lanes):
-            s = sums[lane] + w0 * values[v0, lane]
-            s += w1 * values[v1, lane]
-            s += w2 * values[v2, lane]
-            s += w3 * values[v3, lane]
-            sums[lane] = s
-        e += np.uint64(4)
-    while e < stop:
-        w0, v0 = weight[e], source[e]
-        for lane in range(lanes):
-            sums[lane] += w0 * values[v0, lane]
-        e += np.uint64(1)
-
-
-@fused_kernel
-def tick_lanes(net: NetworkBatch, k: int, state: LaneState, custom: NDArray[np.uint64]) -> bool:
-    """Compute one tick of network ``k``, neither dynamic nor plastic, for as many rows as ``state`` has lanes.
-
-    Otherwise as `tick`.
-    """
-    values, sums = state.values, state.sums
-    source, weight = net.source, net.weight
-    spoilt = False
-    lanes = np.uint64(sums.size)
-    slot = np.uint64(net.n_inputs)
-    for i in range(slot):
-        for lane in range(lanes):
-            if not math.isfinite(values[i, lane]):
-                values[i, lane] = 0.0
-                spoilt = True
-    first_edge = np.uint64(net.edge_start[k])
-    edge = first_edge
-    for node in range(np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])):
-        stop = first_edge + np.uint64(net.edge_stop[node])
-        if net.aggregation[node] != SUM:
-            for lane in range(lanes):
-                sums[lane] = aggregate_edges_in_lane(net, node, edge, stop, first_edge, state, lane)
-        else:
-            add_edges_in_lanes(source, weight, edge, stop, values, sums)
-        edge = stop
-        bias = net.bias[node]
-        code = net.activation[node]
-        wrong = np.uint64(
-            0
-        )  # counted, since a branch in the loop would keep it from being vectorised
-        if code == TANH:
-            for lane in range(lanes):
-                v = tanh(sums[lane] + bias)
-                values[slot, lane] = v
-                wrong += np.uint64(not math.isfinite(v))
-        else:
-            for lane in range(lanes):
-                v = other_activation(code, sums[lane] + bias, custom)
-                values[slot, lane] = v
-                wrong += np.uint64(not math.isfinite(v))
-        if wrong > 0:
-            spoilt = True
-            for lane in range(lanes):
-                if not math.isfinite(values[slot, lane]):
-                    values[slot, lane] = 0.0
-        slot += np.uint64(1)
-    return spoilt
-
-
-@fused_kernel
-def run_block(
-    net: NetworkBatch,
-    k: int,
-    inputs: Float,
-    n_rows: int,
-    ticks: int,
-    state: LaneState,
-    custom: NDArray[np.uint64],
-) -> bool:
-    """Run network ``k`` on a block of rows, each from the beginning of time, its inputs held for some ticks.
-
-    Args:
-        net, k: which network.
-        inputs: (n_inputs, lanes).
-        n_rows: how many lanes count; the others may be computed or not.
-        ticks: >= 1.
-        state: (slots, lanes); the outputs' slots are written.
-        custom: addresses of plugins' activations.
-
-    Returns:
-        As `tick`.
-    """
-    spoilt = False
-    lanes = state.sums.size
-    n_slots = net.n_inputs + net.node_start[k + 1] - net.node_start[k]
-    if net.kind[k] & ROW_BY_ROW:
-        single = state.single
-        for lane in range(n_rows):
-            reset(net, k, single)
-            for _ in range(ticks):
-                if learn(net, k, single, 1.0):
-                    spoilt = True
-                for i in range(net.n_inputs):
-                    single.values[i] = inputs[i, lane]
-                if tick(net, k, single, custom):
-                    spoilt = True
-            for i in range(n_slots - net.n_outputs, n_slots):
-                state.values[i, lane] = single.values[i]
-        return spoilt
-    if ticks > 1 or net.kind[k] & (RECURRENT | REMEMBERS):
-        reset_lanes(net, k, state)
-    for i in range(net.n_inputs):
-        for lane in range(lanes):
-            state.values[i, lane] = inputs[i, lane]
-    for _ in range(ticks):
-        if tick_lanes(net, k, state, custom):
-            spoilt = True
-    return spoilt

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from tweann.errors import ConfigError, TaskError
 from tweann.genes import Float
+from tweann.kernels.lanes import LANES, lane_state
 from tweann.kernels.table import (
     Loss,
     Table,
@@ -20,7 +21,6 @@ from tweann.kernels.table import (
     pack_rows,
     predict_table,
 )
-from tweann.kernels.tick import LANES, lane_state
 from tweann.network import NetworkSlice
 from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
 
