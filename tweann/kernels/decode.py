@@ -25,6 +25,7 @@ REMEMBERS: Final = 4  #: some node needs what its connections delivered in the t
 DYNAMIC: Final = 8  #: some node is not static
 PLASTIC: Final = 16  #: some connection has a rule
 MODULATED: Final = 32  #: some connection comes from a modulatory node
+TIMED: Final = 64  #: some connection's rule is about the times of spikes
 #: Networks with none of these are plain sums, and take the fast path.
 GENERAL: Final = MIXED | DYNAMIC | PLASTIC | MODULATED
 #: Networks with one of these run row by row, not in lanes.
@@ -257,7 +258,7 @@ def _emit_dynamics(
 def _emit_rule(
     genes: Genes, block: int, gene: int, p: DecodeParameters, out: NetworkBatch, at: int
 ) -> int:
-    """Write rule and coefficients of edge ``at``, and return its bit of the network's kind."""
+    """Write rule and coefficients of edge ``at``, and return its bits of the network's kind."""
     code = int(genes.connection_extra[block, p.rule, gene])
     out.rule[at] = code
     for c in range(N_COEFFICIENTS):
@@ -276,6 +277,8 @@ def _emit_rule(
             if p.stdp >= 0:
                 value = genes.connection_extra[block, p.stdp + c, gene]
             out.coefficients[at, 1 + c] = value if c < 2 else 1.0 / value
+    if code == STDP:
+        return PLASTIC | TIMED
     return 0 if code == NONE else PLASTIC
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from tweann.kernels._jit import fused_kernel
 from tweann.kernels.activation import clip
 from tweann.kernels.decode import PLASTIC, NetworkBatch
-from tweann.kernels.plasticity import ABCD, HEBBIAN, NONE, OJA, TRACE, spike_timing
-from tweann.kernels.tick import Index, TickState
+from tweann.kernels.plasticity import ABCD, HEBBIAN, NONE, OJA, STDP, TRACE, spike_timing
+from tweann.kernels.tick import TickState
 
 
 @fused_kernel
@@ -31,7 +31,10 @@ def learn(net: NetworkBatch, k: int, state: TickState, reward: float) -> bool:
     if not math.isfinite(reward):
         reward = 0.0
         spoilt = True
-    first_edge = np.uint64(net.edge_start[k])
+    rules, c, birth_weight = net.rule, net.coefficients, net.weight
+    weight, delivered, traces = state.weight, state.delivered, state.trace
+    now, bound = state.clock[0] - 1.0, net.weight_bound
+    edge = np.uint64(net.edge_start[k])
     slot = np.uint64(net.n_inputs)
     start = np.uint64(0)
     for node in range(np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])):
@@ -40,61 +43,36 @@ def learn(net: NetworkBatch, k: int, state: TickState, reward: float) -> bool:
         if middle < stop:
             s = 0.0
             for e in range(middle, stop):
-                s += state.weight[e] * state.delivered[e]
+                s += weight[e] * delivered[e]
             m *= s
+        post = state.values[slot]
         for e in range(start, stop):
-            if net.rule[first_edge + e] != NONE and learn_edge(
-                net, first_edge + e, e, slot, state, m
-            ):
-                spoilt = True
+            rule = rules[edge]
+            w, pre, rate = weight[e], delivered[e], c[edge, 0] * m
+            if rule == HEBBIAN:
+                w += rate * pre * post - c[edge, 1] * w
+            elif rule == OJA:
+                w += rate * post * (pre - post * w)
+            elif rule == ABCD:
+                terms = c[edge, 1] * pre * post + c[edge, 2] * pre + c[edge, 3] * post
+                w += rate * (terms + c[edge, 4])
+            elif rule == TRACE:
+                trace = c[edge, 1] * traces[e] + pre * post
+                if not math.isfinite(trace):
+                    trace = 0.0
+                    spoilt = True
+                traces[e] = trace
+                w += rate * trace
+            elif rule == STDP:
+                ends = state.pre_spike[e], state.post_spike[slot]
+                a_plus, a_minus = c[edge, 1], c[edge, 2]
+                w += rate * spike_timing(now, *ends, a_plus, a_minus, c[edge, 3], c[edge, 4])
+            if rule != NONE:
+                if not math.isfinite(w):
+                    w = birth_weight[edge]
+                    spoilt = True
+                weight[e] = clip(w, bound)
+            edge += np.uint64(1)
         start = stop
         slot += np.uint64(1)
-    return spoilt
-
-
-@fused_kernel
-def learn_edge(
-    net: NetworkBatch, edge: Index, e: Index, slot: Index, state: TickState, m: float
-) -> bool:
-    """Change the weight of one plastic edge, and say whether something was not finite.
-
-    Args:
-        net: the batch.
-        edge: which of its edges.
-        e: the same, counted from the network's first.
-        slot: of the edge's target.
-        state: of the network.
-        m: reward times modulation.
-    """
-    rule, c = net.rule[edge], net.coefficients
-    w, pre, post = state.weight[e], state.delivered[e], state.values[slot]
-    rate = c[edge, 0] * m
-    spoilt = False
-    if rule == HEBBIAN:
-        w += rate * pre * post - c[edge, 1] * w
-    elif rule == OJA:
-        w += rate * post * (pre - post * w)
-    elif rule == ABCD:
-        w += rate * (c[edge, 1] * pre * post + c[edge, 2] * pre + c[edge, 3] * post + c[edge, 4])
-    elif rule == TRACE:
-        trace = c[edge, 1] * state.trace[e] + pre * post
-        if not math.isfinite(trace):
-            trace = 0.0
-            spoilt = True
-        state.trace[e] = trace
-        w += rate * trace
-    else:
-        w += rate * spike_timing(
-            state.clock[0] - 1.0,
-            state.pre_spike[e],
-            state.post_spike[slot],
-            c[edge, 1],
-            c[edge, 2],
-            c[edge, 3],
-            c[edge, 4],
-        )
-    if not math.isfinite(w):
-        w = net.weight[edge]
-        spoilt = True
-    state.weight[e] = clip(w, net.weight_bound)
     return spoilt

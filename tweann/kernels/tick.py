@@ -23,6 +23,7 @@ from tweann.kernels.decode import (
     MODULATED,
     PLASTIC,
     REMEMBERS,
+    TIMED,
     NetworkBatch,
 )
 from tweann.kernels.dynamics import (
@@ -212,22 +213,18 @@ def run_sums(
 
 
 @fused_kernel
-def note_delivered(
-    net: NetworkBatch, k: int, start: Index, stop: Index, state: TickState, plastic: bool
-) -> None:
-    """Keep what edges deliver, and when it last was a spike; counted from the network's first edge."""
+def note_spikes(net: NetworkBatch, k: int, start: Index, stop: Index, state: TickState) -> None:
+    """Keep when edges of rule "stdp" deliver a spike; counted from the network's first edge."""
     first_edge = np.uint64(net.edge_start[k])
     spiking_kinds = bool(net.kind[k] & DYNAMIC)
     for e in range(start, stop):
         slot = net.source[first_edge + e]
-        now = state.values[slot]
-        if plastic and net.rule[first_edge + e] == STDP:
+        if net.rule[first_edge + e] == STDP:
             spiking = False
             if spiking_kinds and slot >= net.n_inputs:
                 spiking = net.dynamics[net.node_start[k] + slot - net.n_inputs] == IZHIKEVICH
-            if spikes(state.delivered[e], now, spiking):
+            if spikes(state.delivered[e], state.values[slot], spiking):
                 state.pre_spike[e] = state.clock[0]
-        state.delivered[e] = now
 
 
 @fused_kernel
@@ -235,9 +232,9 @@ def run_general(net: NetworkBatch, k: int, state: TickState, custom: NDArray[np.
     """Compute the nodes of network ``k``, of any kind."""
     kind = net.kind[k]
     dynamic, plastic = bool(kind & DYNAMIC), bool(kind & PLASTIC)
-    modulated = bool(kind & MODULATED)
-    values, source, memory, recovery = state.values, net.source, state.memory, state.recovery
-    constants = net.constants
+    modulated, timed = bool(kind & MODULATED), bool(kind & TIMED)
+    values, delivered, source = state.values, state.delivered, net.source
+    memory, recovery, constants = state.memory, state.recovery, net.constants
     first_edge = np.uint64(net.edge_start[k])
     weight, first_weight = net.weight, first_edge
     if plastic:
@@ -256,8 +253,11 @@ def run_general(net: NetworkBatch, k: int, state: TickState, custom: NDArray[np.
         else:
             s = aggregate_edges(net, node, start, middle, first_edge, weight, first_weight, state)
         s += net.bias[node]
+        if timed:
+            note_spikes(net, k, start, stop, state)
         if plastic or aggregation == DIFFERENCE:
-            note_delivered(net, k, start, stop, state, plastic)
+            for e in range(start, stop):
+                delivered[e] = values[source[first_edge + e]]
         start = stop
         code = net.dynamics[node] if dynamic else np.uint8(STATIC)
         activated = code == STATIC
