@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from genomes import decoded, genomes, pack
 from hypothesis import strategies as st
 from reference import Connection, Genome, Node, decode, is_input
 
+from tweann import genome as core
 from tweann.genes import COLUMN_GROUPS, DYNAMICS, PLASTICITY_RULES
 from tweann.kernels.decode import DYNAMIC, PLASTIC, REMEMBERS, NetworkBatch
 from tweann.kernels.tick import TickState, reset, tick_state
@@ -71,13 +72,18 @@ def connection_extra(groups: Sequence[str], **genes: Any) -> tuple[float, ...]:
 
 
 @st.composite
-def timed_genomes(draw: st.DrawFn, groups: Sequence[str], **options: Any) -> Genome:
+def timed_genomes(
+    draw: st.DrawFn,
+    groups: Sequence[str],
+    genes: Mapping[str, st.SearchStrategy[float]] = GENES,
+    **options: Any,
+) -> Genome:
     """Draw a genome with the columns of ``groups``; options are those of `genomes.genomes`."""
     options = {"activations": SMOOTH, "aggregations": STEADY, "values": st.floats(-2, 2)} | options
     genome = draw(genomes(**options))
 
     def drawn(columns: list[tuple[str, float]]) -> tuple[float, ...]:
-        return tuple(draw(GENES[n]) if n in GENES else default for n, default in columns)
+        return tuple(draw(genes[n]) if n in genes else default for n, default in columns)
 
     node_columns = [c for g in groups for c in COLUMN_GROUPS[g].node]
     connection_columns = [c for g in groups for c in COLUMN_GROUPS[g].connection]
@@ -149,3 +155,36 @@ def life_of(
         life.post_spike = {n: int(t) for n, t in ends if t >= 0.0}
         life.clock = int(state.clock[0])
     return life
+
+
+def core_genome(plain: Genome, groups: Sequence[str], n_inputs: int, n_outputs: int) -> core.Genome:
+    """Return a plain genome as one of the core's, with its optional columns."""
+    node_names = [name for g in groups for name, _ in COLUMN_GROUPS[g].node]
+    nodes = []
+    for n in plain.nodes:
+        if is_input(n.id):
+            static = dict(zip(node_names, n.extra, strict=True)) | {"dynamics": 0.0}
+            n = Node(n.id, "identity", extra=tuple(static[name] for name in node_names))
+        nodes.append(n)
+    connection_names = [name for g in groups for name, _ in COLUMN_GROUPS[g].connection]
+    links = plain.connections
+    return core.Genome(
+        n_inputs=n_inputs,
+        n_outputs=n_outputs,
+        node_id=np.array([n.id for n in nodes], np.int64),
+        activation=tuple(n.activation for n in nodes),
+        aggregation=tuple(n.aggregation for n in nodes),
+        bias=np.array([n.bias for n in nodes], np.float64),
+        source=np.array([c.source for c in links], np.int64),
+        target=np.array([c.target for c in links], np.int64),
+        weight=np.array([c.weight for c in links], np.float64),
+        enabled=np.array([c.enabled for c in links], np.bool_),
+        node_extra={
+            name: np.array([n.extra[i] for n in nodes], np.float64)
+            for i, name in enumerate(node_names)
+        },
+        connection_extra={
+            name: np.array([c.extra[i] for c in links], np.float64)
+            for i, name in enumerate(connection_names)
+        },
+    )

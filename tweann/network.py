@@ -242,6 +242,15 @@ class Network:
             activate_sums(np.ascontiguousarray(inputs), *self._program)
         return self._values[self._values.size - self.n_outputs :].copy()
 
+    def learn(self, reward: float) -> None:
+        """Learn from the last tick now, not at the begin of the next, which is then to come with ``reward=None``.
+
+        Args:
+            reward: as of `activate`. Without a tick since the last reset, and without plasticity, nothing happens.
+        """
+        if self.plastic:
+            learn(self._batch, 0, self._state, float(reward))
+
     def activate_rows(self, rows: ArrayLike, ticks: int = 1) -> Float:
         """Return the outputs for many independent inputs, each from the beginning of time.
 
@@ -325,19 +334,31 @@ class Network:
 
     @weights.setter
     def weights(self, weights: ArrayLike) -> None:
-        values = as_array(weights)
         if not self.plastic:
             raise ConfigError("only the weights of a plastic network can change in its lifetime")
-        if values.shape != (self.n_connections,) or not np.isfinite(values).all():
-            raise ConfigError(
-                f"expected {self.n_connections} finite weights, came {values.shape}: {values!s:.60}"
-            )
-        self._state.weight[:] = values
+        self._state.weight[:] = self._finite_of_connections("weights", weights)
+
+    @property
+    def traces(self) -> Float:
+        """(n_connections,) traces of eligibility, in the order of `weights`; a copy. Settable."""
+        return self._state.trace.copy()
+
+    @traces.setter
+    def traces(self, traces: ArrayLike) -> None:
+        self._state.trace[:] = self._finite_of_connections("traces", traces)
 
     @property
     def connection_genes(self) -> Int:
         """(n_connections,) which of the genome's connection genes each connection is."""
         return self._batch.edge_gene.astype(np.int64)
+
+    def _finite_of_connections(self, what: str, values: ArrayLike) -> Float:
+        found = as_array(values)
+        if found.shape != (self.n_connections,) or not np.isfinite(found).all():
+            raise ConfigError(
+                f"expected {self.n_connections} finite {what}, came {found.shape}: {found!s:.60}"
+            )
+        return found
 
     def learned(self, weights: Float) -> Float:
         """Return a genome's weights with what was learned in their place.
