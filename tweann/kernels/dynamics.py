@@ -14,7 +14,7 @@ izhikevich  a, b, c, d                              see `izhikevich`
 =========== ======================================= =====================================================
 
 Sources: Beer (1995), Adaptive Behavior 3:469, eq. 1; Hasani et al. (2021), AAAI 35:7657, eqs. 1 and 3, and (2022) Nature
-Machine Intelligence 4:992, eq. 10; Izhikevich (2003), IEEE Transactions on Neural Networks 14:1569, eqs. 1–3.
+Machine Intelligence 4:992; Izhikevich (2003), IEEE Transactions on Neural Networks 14:1569, eqs. 1–3.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ trace    η, γ
 stdp     η, A₊, A₋, 1/τ₊, 1/τ₋
 ======== =====================================
 
-Sources: Oja (1982), J. Math. Biology 15:267, eq. 3; Soltoggio et al. (2008), ALIFE XI, eqs. 2–4, for A, B, C, D and modulatory
+Sources: Oja (1982), J. Math. Biology 15:267; Soltoggio et al. (2008), ALIFE XI, for A, B, C, D and modulatory
 nodes; Izhikevich (2007), Cerebral Cortex 17:2443, for eligibility and reward; Song, Miller & Abbott (2000), Nature
-Neuroscience 3:919, eq. 1, for spikes.
+Neuroscience 3:919, for spikes.
 """
 
 from __future__ import annotations
