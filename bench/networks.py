@@ -151,6 +151,7 @@ def layout_for(genomes: list[Genome], spare: int = 0) -> Layout:
         max_nodes=max(g.n_nodes for g in genomes) + spare,
         max_connections=max(g.n_connections for g in genomes) + spare,
         recurrent=any(g.recurrent for g in genomes),
+        groups=genomes[0].layout().groups,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -26,6 +27,8 @@ from reference_variation import Variation
 from tweann.genes import ACTIVATIONS, AGGREGATIONS, Genes, Int
 from tweann.kernels.decode import NetworkBatch, decode, decode_scratch
 from tweann.kernels.mutation import MutationParameters
+from tweann.layout import Layout
+from tweann.network import decode_parameters
 
 #: Compilation makes the first example slow; derandomised, so that every run tries the same examples.
 PROPERTY = settings(
@@ -327,9 +330,19 @@ def table_bytes(genes: Genes, without: Sequence[int] | Int = ()) -> list[bytes]:
     return [column[left].tobytes() for column in genes]
 
 
-def decoded(genes: Genes, blocks: Int, n_inputs: int, n_outputs: int) -> NetworkBatch:
+def decoded(
+    genes: Genes,
+    blocks: Int,
+    n_inputs: int,
+    n_outputs: int,
+    groups: tuple[str, ...] = (),
+    dt: float = 1.0,
+    weight_bound: float = math.inf,
+) -> NetworkBatch:
     """Decode genomes into arrays that are full of rubbish before, and no larger than promised."""
     n = len(blocks)
+    p = decode_parameters(Layout(n_inputs, n_outputs, groups=groups, dt=dt))
+    timed, plastic = "dynamics" in groups, "plasticity" in groups
     nodes = int(genes.n_nodes[blocks].sum()) + n * n_outputs
     edges = int(genes.n_connections[blocks].sum())
     out = NetworkBatch(
@@ -344,11 +357,18 @@ def decoded(genes: Genes, blocks: Int, n_inputs: int, n_outputs: int) -> Network
         bias=np.full(nodes, np.nan),
         source=np.full(edges, 2**16 - 1, np.uint16),
         weight=np.full(edges, np.nan),
+        edge_gene=np.full(edges, 2**32 - 1, np.uint32),
+        weight_bound=weight_bound,
+        dynamics=np.full(nodes * timed, 255, np.uint8),
+        constants=np.full((nodes * timed, 4), np.nan),
+        modulatory_start=np.full(nodes * plastic, 2**32 - 1, np.uint32),
+        rule=np.full(edges * plastic, 255, np.uint8),
+        coefficients=np.full((edges * plastic, 5), np.nan),
     )
     scratch = decode_scratch(genes.node_id.shape[1], genes.source.shape[1])
     for room in scratch:
         room.fill(-7)
-    decode(genes, blocks, scratch, out)
+    decode(genes, blocks, scratch, p, out)
     return out
 
 

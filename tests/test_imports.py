@@ -36,6 +36,7 @@ FLOORS = {
     "tweann.genome": 2,
     "tweann.codec": 2,
     "tweann.network": 2,
+    "tweann.learner": 2,
     "tweann.tasks": 3,
     "tweann.species": 3,
     "tweann.hookspecs": 4,

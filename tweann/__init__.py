@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tweann.evolution import Evolution as Evolution
     from tweann.genome import Genome as Genome
     from tweann.hookspecs import hookimpl as hookimpl
+    from tweann.learner import Learner as Learner
     from tweann.network import Network as Network
     from tweann.records import Champion as Champion
     from tweann.records import GenerationReport as GenerationReport
@@ -49,6 +50,7 @@ __all__ = [
     "GenerationReport",
     "Genome",
     "GenomeError",
+    "Learner",
     "MissingExtraError",
     "Network",
     "PluginError",
@@ -76,6 +78,7 @@ _HOMES: Final[dict[str, tuple[str, str]]] = {
     "GenerationReport": ("tweann.records", "GenerationReport"),
     "Genome": ("tweann.genome", "Genome"),
     "GenomeError": ("tweann.errors", "GenomeError"),
+    "Learner": ("tweann.learner", "Learner"),
     "MissingExtraError": ("tweann.errors", "MissingExtraError"),
     "Network": ("tweann.network", "Network"),
     "PluginError": ("tweann.errors", "PluginError"),

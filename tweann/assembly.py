@@ -43,6 +43,8 @@ def make_layout(config: Config, info: TaskInfo, registry: Registry) -> Layout:
         max_connections=genome.max_connections,
         recurrent=genome.recurrent,
         groups=genome.column_groups,
+        dt=info.dt,
+        weight_bound=genome.weight_bound,
         activations=(*ACTIVATIONS, *plugins),
         custom=np.array(addresses, dtype=np.uint64),
     )

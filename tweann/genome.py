@@ -16,7 +16,17 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tweann.errors import GenomeError
-from tweann.genes import AGGREGATIONS, MAX_CONNECTIONS, MAX_NODES, Bool, Float, Genes, Int
+from tweann.genes import (
+    AGGREGATIONS,
+    COLUMN_GROUPS,
+    MAX_CONNECTIONS,
+    MAX_NODES,
+    Bool,
+    ColumnGroup,
+    Float,
+    Genes,
+    Int,
+)
 from tweann.kernels.ids import DEPTH_ONE, FIRST_OUTPUT, HASH_BITS, HASH_VERSION, hash_pair
 from tweann.kernels.rollout import Scaling
 from tweann.layout import Layout
@@ -145,6 +155,13 @@ class Genome:
             max_nodes=max(self.n_nodes, self.n_inputs + self.n_outputs),
             max_connections=self.n_connections,
             recurrent=self.recurrent,
+            groups=tuple(name for name, group in COLUMN_GROUPS.items() if self._has(group)),
+        )
+
+    def _has(self, group: ColumnGroup) -> bool:
+        """Return whether the genome has some column of a group."""
+        return any(name in self.node_extra for name, _ in group.node) or any(
+            name in self.connection_extra for name, _ in group.connection
         )
 
     def genes(self, layout: Layout) -> Genes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +28,8 @@ class Layout:
         max_connections: cap on its connections.
         recurrent: whether it may have recurrent connections.
         groups: optional column groups in use, names of `COLUMN_GROUPS`.
+        dt: the task's time step, > 0, for nodes with dynamics.
+        weight_bound: plasticity keeps weights within ± this, > 0.
         activations: the name of each activation code: the built-in ones, then plugins'.
         custom: addresses of the plugins' activations, in order.
     """
@@ -37,6 +40,8 @@ class Layout:
     max_connections: int = 10_000
     recurrent: bool = False
     groups: tuple[str, ...] = ()
+    dt: float = 1.0
+    weight_bound: float = math.inf
     activations: tuple[str, ...] = ACTIVATIONS
     custom: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
@@ -53,6 +58,11 @@ class Layout:
         if not 0 <= self.max_connections <= MAX_CONNECTIONS:
             raise ConfigError(
                 f"genome.max_connections must lie between 0 and {MAX_CONNECTIONS}, came {self.max_connections}"
+            )
+        if not 0.0 < self.dt < math.inf or not self.weight_bound > 0.0:
+            raise ConfigError(
+                f"expected a time step in (0, inf) and a weight bound > 0, came dt = {self.dt} and "
+                f"weight_bound = {self.weight_bound}"
             )
 
     @property

@@ -15,9 +15,10 @@ from reference_evaluation import Scale, evaluate_table, predict
 from tweann.genes import Flag, Float
 from tweann.kernels import table as kernels
 from tweann.kernels.decode import NetworkBatch
+from tweann.kernels.lanes import LaneState, lane_state
 from tweann.kernels.rollout import Scaling
 from tweann.kernels.table import Loss, TableParameters, TableResults, pack_rows, predict_table
-from tweann.kernels.tick import LaneState, lane_state, reset, tick, tick_state
+from tweann.kernels.tick import reset, tick, tick_state
 
 NO_CUSTOM = np.zeros(0, np.uint64)
 BOUNDED = ("tanh", "sigmoid", "sin", "cos", "gaussian", "softsign", "clamped")
@@ -43,7 +44,7 @@ def rubbish_lanes(net: NetworkBatch, lanes: int) -> LaneState:
     """Return a state in which nothing is clean yet."""
     slots = net.n_inputs + int(np.diff(net.node_start).max())
     state = lane_state(slots, int(np.diff(net.edge_start).max()), lanes)
-    for column in state:
+    for column in (*state[:-1], *state.single):
         column.fill(np.nan)
     return state
 

@@ -58,7 +58,13 @@ def evaluate(
         *(np.full(n_outputs, x) for x in (scale.scale, scale.offset, scale.low, scale.high))
     )
     p = RolloutParameters(
-        np.array(task.params), np.array(keys, np.uint64), max_steps, ticks, scaling, NO_CUSTOM
+        np.array(task.params),
+        np.array(keys, np.uint64),
+        max_steps,
+        ticks,
+        scaling,
+        NO_CUSTOM,
+        False,
     )
     slots = net.n_inputs + int(np.diff(net.node_start).max())
     network = tick_state(slots, int(np.diff(net.edge_start).max()))

@@ -15,18 +15,8 @@ from reference import FIRST_OUTPUT, Connection, Genome, Node, State
 
 from tweann.genes import ACTIVATIONS, AGGREGATIONS, Float
 from tweann.kernels.decode import NetworkBatch
-from tweann.kernels.tick import (
-    LANES,
-    LaneState,
-    TickState,
-    activate_sums,
-    lane_state,
-    reset,
-    reset_lanes,
-    tick,
-    tick_lanes,
-    tick_state,
-)
+from tweann.kernels.lanes import LANES, LaneState, lane_state, reset_lanes, tick_lanes
+from tweann.kernels.tick import TickState, activate_sums, reset, tick, tick_state
 
 NO_CUSTOM = np.zeros(0, np.uint64)
 BOUNDED = ("tanh", "sigmoid", "steep_sigmoid", "sin", "cos", "gaussian", "softsign", "clamped")
@@ -52,14 +42,19 @@ def rubbish_state(net: NetworkBatch) -> TickState:
     """Return a state for any network of a batch that `reset` has yet to clean."""
     slots = net.n_inputs + int(np.diff(net.node_start).max())
     edges = int(np.diff(net.edge_start).max())
-    return TickState(*(np.full(n, np.nan) for n in (slots, edges, edges, edges)))
+    state = tick_state(slots, edges)
+    for column in state:
+        column.fill(np.nan)
+    return state
 
 
 def rubbish_lanes(net: NetworkBatch, lanes: int) -> LaneState:
     slots = net.n_inputs + int(np.diff(net.node_start).max())
     edges = int(np.diff(net.edge_start).max())
-    full = (np.full((n, lanes), np.nan) for n in (slots, edges))
-    return LaneState(*full, *(np.full(n, np.nan) for n in (lanes, edges, edges)))
+    state = lane_state(slots, edges, lanes)
+    for column in (*state[:-1], *state.single):
+        column.fill(np.nan)
+    return state
 
 
 def run(net: NetworkBatch, k: int, inputs: Rows, state: TickState) -> list[tuple[bytes, bool]]:

@@ -11,16 +11,29 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tweann.genes import Float, Genes, Int, UInt8
+from tweann.genes import COLUMN_GROUPS, Float, Genes, Int, UInt8
 from tweann.kernels._jit import kernel
 from tweann.kernels.activation import DIFFERENCE, IDENTITY, SUM
+from tweann.kernels.dynamics import IZHIKEVICH, N_CONSTANTS, STATIC, write_constants
 from tweann.kernels.ids import FIRST_OUTPUT, is_input, is_output
+from tweann.kernels.plasticity import ABCD, HEBBIAN, N_COEFFICIENTS, NONE, STDP, TRACE
 
 #: Bits of `NetworkBatch.kind`.
 RECURRENT: Final = 1  #: some connection reads the tick before
 MIXED: Final = 2  #: some node aggregates otherwise than by summing
 REMEMBERS: Final = 4  #: some node needs what its connections delivered in the tick before
+DYNAMIC: Final = 8  #: some node is not static
+PLASTIC: Final = 16  #: some connection has a rule
+MODULATED: Final = 32  #: some connection comes from a modulatory node
+TIMED: Final = 64  #: some connection's rule is about the times of spikes
+#: Networks with none of these are plain sums, and take the fast path.
+GENERAL: Final = MIXED | DYNAMIC | PLASTIC | MODULATED
+#: Networks with one of these run row by row, not in lanes.
+ROW_BY_ROW: Final = DYNAMIC | PLASTIC | MODULATED
 
+#: For genomes without genes of these groups.
+_IZHIKEVICH_DEFAULTS: Final = tuple(value for _, value in COLUMN_GROUPS["izhikevich"].node)
+_STDP_DEFAULTS: Final = tuple(value for _, value in COLUMN_GROUPS["stdp"].connection)
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -45,7 +58,28 @@ class NetworkBatch(NamedTuple):
     aggregation: UInt8  #: (nodes,)
     bias: Float  #: (nodes,)
     source: NDArray[np.uint16]  #: (edges,) the slot that an edge reads
-    weight: Float  #: (edges,)
+    weight: Float  #: (edges,) at birth
+    edge_gene: NDArray[np.uint32]  #: (edges,) which of its genome's connection genes an edge is
+    weight_bound: float  #: of what plasticity makes of a weight
+    # The rest is of size 0 where the layout has no such column group.
+    dynamics: UInt8  #: (nodes,) codes
+    constants: Float  #: (nodes, 4) of the dynamics, see `tweann.kernels.dynamics`
+    modulatory_start: NDArray[
+        np.uint32
+    ]  #: (nodes,) where a node's edges from modulatory nodes begin
+    rule: UInt8  #: (edges,) codes
+    coefficients: Float  #: (edges, 5) of the rule, see `tweann.kernels.plasticity`
+
+
+class DecodeParameters(NamedTuple):
+    """What decoding needs to know of a run: where its column groups begin, -1 for one that it lacks."""
+
+    dynamics: int  #: among the optional node columns
+    izhikevich: int
+    modulatory: int
+    rule: int  #: among the optional connection columns
+    stdp: int
+    dt: float  #: the task's time step
 
 
 class DecodeScratch(NamedTuple):
@@ -127,7 +161,7 @@ def _mark(genes: Genes, block: int, scratch: DecodeScratch) -> None:
 
 @kernel
 def _emit(genes: Genes, block: int, scratch: DecodeScratch, out: NetworkBatch, k: int) -> None:
-    """Number the nodes that matter and write network ``k``."""
+    """Number the nodes that matter and write network ``k``; dynamics and plasticity aside."""
     n_nodes = genes.n_nodes[block]
     first_node, first_edge = out.node_start[k], out.edge_start[k]
     slot = out.n_inputs
@@ -160,6 +194,7 @@ def _emit(genes: Genes, block: int, scratch: DecodeScratch, out: NetworkBatch, k
                 source = scratch.slot[scratch.read[edge]]
                 out.source[first_edge + edges] = source
                 out.weight[first_edge + edges] = genes.weight[block, edge]
+                out.edge_gene[first_edge + edges] = edge
                 edges += 1
                 if source >= slot:
                     kind |= RECURRENT
@@ -183,7 +218,113 @@ def _emit(genes: Genes, block: int, scratch: DecodeScratch, out: NetworkBatch, k
 
 
 @kernel
-def decode(genes: Genes, blocks: Int, scratch: DecodeScratch, out: NetworkBatch) -> None:
+def _emit_dynamics(
+    genes: Genes,
+    block: int,
+    scratch: DecodeScratch,
+    p: DecodeParameters,
+    out: NetworkBatch,
+    k: int,
+) -> None:
+    """Write the dynamics of the nodes of network ``k``."""
+    kind = 0
+    first, last = out.node_start[k], out.node_start[k + 1]
+    for at in range(last - out.n_outputs, last):  # an output that the genome lacks
+        out.dynamics[at] = STATIC
+    for i in range(genes.n_nodes[block]):
+        slot = scratch.slot[i]
+        if slot < out.n_inputs:
+            continue
+        at = first + slot - out.n_inputs
+        code = int(genes.node_extra[block, p.dynamics, i])
+        out.dynamics[at] = code
+        if code != STATIC:
+            kind = DYNAMIC
+        if code == IZHIKEVICH:
+            for c in range(N_CONSTANTS):
+                if p.izhikevich >= 0:
+                    out.constants[at, c] = genes.node_extra[block, p.izhikevich + c, i]
+                else:
+                    out.constants[at, c] = _IZHIKEVICH_DEFAULTS[c]
+        else:
+            tau = genes.node_extra[block, p.dynamics + 1, i]
+            bound = genes.node_extra[block, p.dynamics + 2, i]
+            time_bias = genes.node_extra[block, p.dynamics + 3, i]
+            write_constants(code, tau, bound, time_bias, p.dt, out.constants, at)
+    out.kind[k] |= kind
+
+
+@kernel
+def _emit_rule(
+    genes: Genes, block: int, gene: int, p: DecodeParameters, out: NetworkBatch, at: int
+) -> int:
+    """Write rule and coefficients of edge ``at``, and return its bits of the network's kind."""
+    code = int(genes.connection_extra[block, p.rule, gene])
+    out.rule[at] = code
+    for c in range(N_COEFFICIENTS):
+        out.coefficients[at, c] = 0.0
+    out.coefficients[at, 0] = genes.connection_extra[block, p.rule + 1, gene]
+    if code == HEBBIAN:
+        out.coefficients[at, 1] = genes.connection_extra[block, p.rule + 2, gene]
+    elif code == TRACE:
+        out.coefficients[at, 1] = genes.connection_extra[block, p.rule + 3, gene]
+    elif code == ABCD:
+        for c in range(4):
+            out.coefficients[at, 1 + c] = genes.connection_extra[block, p.rule + 4 + c, gene]
+    elif code == STDP:
+        for c in range(4):
+            value = _STDP_DEFAULTS[c]
+            if p.stdp >= 0:
+                value = genes.connection_extra[block, p.stdp + c, gene]
+            out.coefficients[at, 1 + c] = value if c < 2 else 1.0 / value
+    if code == STDP:
+        return PLASTIC | TIMED
+    return 0 if code == NONE else PLASTIC
+
+
+@kernel
+def _emit_plasticity(
+    genes: Genes,
+    block: int,
+    scratch: DecodeScratch,
+    p: DecodeParameters,
+    out: NetworkBatch,
+    k: int,
+) -> None:
+    """Write the rules of the edges of network ``k``, and put each node's edges from modulatory nodes behind the others."""
+    kind = 0
+    first_node, first_edge = out.node_start[k], out.edge_start[k]
+    for at in range(first_node, out.node_start[k + 1]):
+        out.modulatory_start[at] = out.edge_stop[at]
+    for i in range(genes.n_nodes[block]):
+        slot = scratch.slot[i]
+        if slot < out.n_inputs:
+            continue
+        at = first_node + slot - out.n_inputs
+        edges = 0 if at == first_node else np.int64(out.edge_stop[at - 1])
+        for modulatory in range(2):
+            if modulatory == 1:
+                out.modulatory_start[at] = edges
+                if edges < out.edge_stop[at]:
+                    kind |= MODULATED
+            for edge in range(scratch.first_edge[i], scratch.first_edge[i + 1]):
+                source = scratch.read[edge]
+                if not genes.enabled[block, edge]:
+                    continue
+                if (genes.node_extra[block, p.modulatory, source] != 0.0) != (modulatory == 1):
+                    continue
+                out.source[first_edge + edges] = scratch.slot[source]
+                out.weight[first_edge + edges] = genes.weight[block, edge]
+                out.edge_gene[first_edge + edges] = edge
+                kind |= _emit_rule(genes, block, edge, p, out, first_edge + edges)
+                edges += 1
+    out.kind[k] |= kind
+
+
+@kernel
+def decode(
+    genes: Genes, blocks: Int, scratch: DecodeScratch, p: DecodeParameters, out: NetworkBatch
+) -> None:
     """Decode the genomes in ``blocks`` into ``out``.
 
     Nodes that no path of enabled connections leads on to an output are left out, and that changes no
@@ -193,6 +334,7 @@ def decode(genes: Genes, blocks: Int, scratch: DecodeScratch, out: NetworkBatch)
         genes: the table; the genomes must be valid.
         blocks: (n,) which genomes.
         scratch: room for the largest of them.
+        p: where the optional columns are, and what else the run has in common.
         out: arrays for n networks, with room for ``sum(n_nodes) + n * n_outputs`` nodes and
             ``sum(n_connections)`` edges.
     """
@@ -202,3 +344,7 @@ def decode(genes: Genes, blocks: Int, scratch: DecodeScratch, out: NetworkBatch)
         _link(genes, blocks[k], scratch)
         _mark(genes, blocks[k], scratch)
         _emit(genes, blocks[k], scratch, out, k)
+        if p.dynamics >= 0:
+            _emit_dynamics(genes, blocks[k], scratch, p, out, k)
+        if p.rule >= 0:
+            _emit_plasticity(genes, blocks[k], scratch, p, out, k)

@@ -14,9 +14,17 @@ from numpy.typing import NDArray
 from tweann.genes import Flag, Float, Genes, Int
 from tweann.kernels._jit import fused_kernel
 from tweann.kernels.breed import get_values
-from tweann.kernels.decode import MIXED, NetworkBatch
+from tweann.kernels.decode import GENERAL, PLASTIC, NetworkBatch
+from tweann.kernels.learning import learn
 from tweann.kernels.random import UInt64Array
-from tweann.kernels.tick import NodeProgram, TickState, clean_inputs, reset, run_sums, tick
+from tweann.kernels.tick import (
+    NodeProgram,
+    TickState,
+    clean_inputs,
+    reset,
+    run_general,
+    run_sums,
+)
 
 _INVALID, _NON_FINITE = int(Flag.INVALID), int(Flag.NON_FINITE)
 
@@ -39,6 +47,7 @@ class RolloutParameters(NamedTuple):
     ticks: int  #: of the network for one observation
     scaling: Scaling
     custom: NDArray[np.uint64]  #: addresses of plugins' activations
+    reward_modulation: bool  #: the last step's reward modulates plasticity; otherwise 1 does
 
 
 class RolloutScratch(NamedTuple):
@@ -83,7 +92,8 @@ def rollout(
     """Run every network of a batch through all episodes of a task.
 
     An episode: reset the network and the task; then observe, tick, step until the task is done or ``max_steps``
-    is reached; then score. The score array comes to the task with the sum of rewards in [0] and zeros
+    is reached; then score. Plastic networks learn before each tick, with the last step's reward, 0 before the first, where
+    it modulates, and with 1 where it does not; all ticks of a step get the same. The score array comes to the task with the sum of rewards in [0] and zeros
     behind it: [0] fitness, [1] not 0 if solved, then descriptor, then objectives.
 
     Args:
@@ -103,7 +113,7 @@ def rollout(
     for k in range(net.kind.size):
         first, last = np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])
         first_edge = np.uint64(net.edge_start[k])
-        mixed = net.kind[k] & MIXED
+        general, plastic = net.kind[k] & GENERAL, net.kind[k] & PLASTIC
         first_output = net.n_inputs + net.node_start[k + 1] - net.node_start[k] - net.n_outputs
         outputs = values[first_output : first_output + net.n_outputs]
         fitness, steps, flags, solved = 0.0, 0, 0, True
@@ -114,21 +124,26 @@ def rollout(
             state[:] = 0.0  # so that nothing leaks from one genome's episode into the next
             task_reset(state, params, p.keys[episode])
             total = 0.0
+            modulation = 0.0 if p.reward_modulation else 1.0
             for _ in range(p.max_steps):
                 task_observe(state, params, observation)
                 for _ in range(p.ticks):
-                    if mixed:
-                        spoilt = tick(net, k, scratch.network, custom)
-                    else:
-                        spoilt = clean_inputs(values, n_inputs)
-                        if run_sums(nodes, first, last, first_edge, n_inputs, values, custom):
+                    spoilt = clean_inputs(values, n_inputs)
+                    if general:
+                        if plastic and learn(net, k, scratch.network, modulation):
                             spoilt = True
+                        if run_general(net, k, scratch.network, custom):
+                            spoilt = True
+                    elif run_sums(nodes, first, last, first_edge, n_inputs, values, custom):
+                        spoilt = True
                     if spoilt:
                         flags |= _NON_FINITE
                 scale_outputs(outputs, scaling, action)
                 reward, done = task_step(state, params, action)
                 total += reward
                 steps += 1
+                if p.reward_modulation:
+                    modulation = reward
                 if done:
                     break
             scratch.score[:] = 0.0

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tweann.genes import Flag, Float, Int
 from tweann.kernels._jit import fused_kernel
-from tweann.kernels.decode import RECURRENT, REMEMBERS, NetworkBatch
+from tweann.kernels.decode import NetworkBatch
+from tweann.kernels.lanes import LaneState, run_block
 from tweann.kernels.rollout import Scaling
-from tweann.kernels.tick import LaneState, reset_lanes, tick_lanes
 
 _NON_FINITE = int(Flag.NON_FINITE)
 
@@ -114,24 +114,18 @@ def evaluate_table(
     lanes = state.sums.size
     for k in range(net.kind.size):
         first_output = net.n_inputs + net.node_start[k + 1] - net.node_start[k] - net.n_outputs
-        remembers = net.kind[k] & (RECURRENT | REMEMBERS)
         loss, n_right, flags = 0.0, 0, 0
         for block in range(table.inputs.shape[0]):
-            if remembers or p.ticks > 1:
-                reset_lanes(net, k, state)
-            for i in range(net.n_inputs):
-                for lane in range(lanes):
-                    state.values[i, lane] = table.inputs[block, i, lane]
-            for _ in range(p.ticks):
-                if tick_lanes(net, k, state, p.custom):
-                    flags |= _NON_FINITE
+            n_rows = min(lanes, table.n_rows - block * lanes)
+            if run_block(net, k, table.inputs[block], n_rows, p.ticks, state, p.custom):
+                flags |= _NON_FINITE
             for j in range(net.n_outputs):
                 scale, offset = p.scaling.scale[j], p.scaling.offset[j]
                 low, high = p.scaling.low[j], p.scaling.high[j]
                 for lane in range(lanes):
                     a = state.values[first_output + j, lane] * scale + offset
                     outputs[j, lane] = min(max(a, low), high)
-            for lane in range(min(lanes, table.n_rows - block * lanes)):
+            for lane in range(n_rows):
                 cost, right = row_loss(p.loss, outputs, table.targets[block], lane)
                 loss += cost
                 n_right += right
@@ -152,13 +146,9 @@ def predict_table(
     lanes = state.sums.size
     first_output = net.n_inputs + net.node_start[1] - net.node_start[0] - net.n_outputs
     for block in range(table.inputs.shape[0]):
-        reset_lanes(net, 0, state)
-        for i in range(net.n_inputs):
-            for lane in range(lanes):
-                state.values[i, lane] = table.inputs[block, i, lane]
-        for _ in range(p.ticks):
-            tick_lanes(net, 0, state, p.custom)
-        for lane in range(min(lanes, table.n_rows - block * lanes)):
+        n_rows = min(lanes, table.n_rows - block * lanes)
+        run_block(net, 0, table.inputs[block], n_rows, p.ticks, state, p.custom)
+        for lane in range(n_rows):
             for j in range(net.n_outputs):
                 a = state.values[first_output + j, lane] * p.scaling.scale[j] + p.scaling.offset[j]
                 out[block * lanes + lane, j] = min(max(a, p.scaling.low[j]), p.scaling.high[j])

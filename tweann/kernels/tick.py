@@ -1,25 +1,49 @@
-"""The forward pass: one tick of a network, alone or many rows at once in lanes.
+"""The forward pass: one tick of a network.
 
 All paths add up in the order of genes and with the same contractions, so a network gives the same bits
-whether it is activated once, in a rollout or over a table.
+whether it is activated once, in a rollout or over a table (`tweann.kernels.lanes`).
+
+Before a tick of a plastic network comes `tweann.kernels.learning.learn`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Float, UInt8
 from tweann.kernels._jit import fused_kernel
-from tweann.kernels.activation import DIFFERENCE, TANH, aggregate, other_activation, tanh
-from tweann.kernels.decode import MIXED, REMEMBERS, NetworkBatch
-
-#: Rows that are evaluated side by side; more would leave the second-level cache with large networks.
-LANES: Final = 128
-
+from tweann.kernels.activation import DIFFERENCE, SUM, TANH, aggregate, other_activation, tanh
+from tweann.kernels.decode import (
+    DYNAMIC,
+    GENERAL,
+    MODULATED,
+    PLASTIC,
+    REMEMBERS,
+    TIMED,
+    NetworkBatch,
+)
+from tweann.kernels.dynamics import (
+    CFC,
+    CTRNN,
+    DELAY,
+    IZHIKEVICH,
+    LEAKY,
+    LTC,
+    STATIC,
+    approach,
+    cfc,
+    izhikevich,
+    ltc,
+)
+from tweann.kernels.plasticity import (
+    NEVER,
+    STDP,
+    spikes,
+)
 
 #: Unsigned in the kernels: signed indices allow for wrap-around, which costs a third of the speed.
 Index: TypeAlias = int | np.uint64
@@ -29,9 +53,20 @@ class TickState(NamedTuple):
     """What a network carries from tick to tick, and room to work in; sized for the largest of a batch."""
 
     values: Float  #: (slots,) value of each input and node
-    delivered: Float  #: (edges,) value that each edge delivered last, for nodes of aggregation "difference"
+    delivered: (
+        Float  #: (edges,) value that each edge delivered last; kept where the network needs it
+    )
     products: Float  #: (edges,) scratch
     sorted_products: Float  #: (edges,) scratch
+    # Of networks with dynamics:
+    memory: Float  #: (slots,) what the dynamics of each node keep: x
+    recovery: Float  #: (slots,) and u
+    # Of plastic networks:
+    weight: Float  #: (edges,) as it is now
+    trace: Float  #: (edges,) of eligibility
+    pre_spike: Float  #: (edges,) the tick in which it last delivered a spike, `NEVER` for none
+    post_spike: Float  #: (slots,) the tick of the node's last spike
+    clock: Float  #: (1,) ticks since the reset
 
 
 class NodeProgram(NamedTuple):
@@ -44,40 +79,59 @@ class NodeProgram(NamedTuple):
     weight: Float
 
 
-class LaneState(NamedTuple):
-    """The same for several rows side by side."""
-
-    values: Float  #: (slots, lanes)
-    delivered: Float  #: (edges, lanes)
-    sums: Float  #: (lanes,) scratch
-    products: Float  #: (edges,) scratch
-    sorted_products: Float  #: (edges,) scratch
-
-
 def tick_state(n_slots: int, n_edges: int) -> TickState:
-    """Return a state of zeros for networks of up to ``n_slots`` values and ``n_edges`` edges."""
-    return TickState(np.zeros(n_slots), np.zeros(n_edges), np.empty(n_edges), np.empty(n_edges))
+    """Return a state for networks of up to ``n_slots`` values and ``n_edges`` edges.
 
-
-def lane_state(n_slots: int, n_edges: int, lanes: int = LANES) -> LaneState:
-    """Return a state of zeros for ``lanes`` rows of such networks."""
-    return LaneState(
-        np.zeros((n_slots, lanes)),
-        np.zeros((n_edges, lanes)),
-        np.empty(lanes),
-        np.empty(n_edges),
-        np.empty(n_edges),
+    It is at the beginning of time for all that have neither dynamics nor plasticity; for those it needs `reset`.
+    """
+    edges = np.zeros((6, n_edges))
+    slots = np.zeros((4, n_slots))
+    return TickState(
+        values=slots[0],
+        delivered=edges[0],
+        products=edges[1],
+        sorted_products=edges[2],
+        memory=slots[1],
+        recovery=slots[2],
+        weight=edges[3],
+        trace=edges[4],
+        pre_spike=edges[5],
+        post_spike=slots[3],
+        clock=np.zeros(1),
     )
 
 
 @fused_kernel
 def reset(net: NetworkBatch, k: int, state: TickState) -> None:
-    """Put network ``k`` at the beginning of time: no value, nothing delivered."""
-    for i in range(net.n_inputs + net.node_start[k + 1] - net.node_start[k]):
+    """Put network ``k`` at the beginning of time: no value, nothing delivered, weights as at birth."""
+    kind = net.kind[k]
+    n_nodes = net.node_start[k + 1] - net.node_start[k]
+    n_edges = net.edge_start[k + 1] - net.edge_start[k]
+    for i in range(net.n_inputs + n_nodes):
         state.values[i] = 0.0
-    if net.kind[k] & REMEMBERS:
-        for e in range(net.edge_start[k + 1] - net.edge_start[k]):
+    if kind & (REMEMBERS | PLASTIC):
+        for e in range(n_edges):
             state.delivered[e] = 0.0
+    if kind & DYNAMIC:
+        for i in range(n_nodes):
+            reset_node(net, net.node_start[k] + i, net.n_inputs + i, state)
+    if kind & PLASTIC:
+        for e in range(n_edges):
+            state.weight[e] = net.weight[net.edge_start[k] + e]
+            state.trace[e] = 0.0
+            state.pre_spike[e] = NEVER
+        for i in range(net.n_inputs + n_nodes):
+            state.post_spike[i] = NEVER
+        state.clock[0] = 0.0
+
+
+@fused_kernel
+def reset_node(net: NetworkBatch, node: Index, slot: Index, state: TickState) -> None:
+    """Put a node's dynamics at the beginning of time."""
+    state.memory[slot] = state.recovery[slot] = 0.0
+    if net.dynamics[node] == IZHIKEVICH:
+        state.memory[slot] = net.constants[node, 2]
+        state.recovery[slot] = net.constants[node, 1] * net.constants[node, 2]
 
 
 @fused_kernel
@@ -87,59 +141,29 @@ def aggregate_edges(
     start: Index,
     stop: Index,
     first_edge: Index,
+    weight: Float,
+    first_weight: Index,
     state: TickState,
 ) -> float:
-    """Return the aggregated input of a node of any kind."""
+    """Return the aggregated input of a node that does not sum.
+
+    Args:
+        net: the batch.
+        node: which of its nodes.
+        start, stop: its edges, counted from the network's first.
+        first_edge: where the network's edges begin in the batch.
+        weight, first_weight: of the edges, and where the network's begin there.
+        state: of the network.
+    """
     n = 0
-    if net.aggregation[node] == DIFFERENCE:
-        for edge in range(start, stop):
-            now = state.values[net.source[edge]]
-            state.products[n] = net.weight[edge] * (now - state.delivered[edge - first_edge])
-            state.delivered[edge - first_edge] = now
-            n += 1
-    else:
-        for edge in range(start, stop):
-            state.products[n] = net.weight[edge] * state.values[net.source[edge]]
-            n += 1
+    changes = net.aggregation[node] == DIFFERENCE
+    for e in range(start, stop):
+        value = state.values[net.source[first_edge + e]]
+        if changes:
+            value -= state.delivered[e]
+        state.products[n] = weight[first_weight + e] * value
+        n += 1
     return aggregate(net.aggregation[node], state.products, n, state.sorted_products)
-
-
-@fused_kernel
-def aggregate_edges_in_lane(
-    net: NetworkBatch,
-    node: Index,
-    start: Index,
-    stop: Index,
-    first_edge: Index,
-    state: LaneState,
-    lane: Index,
-) -> float:
-    """The same for one lane."""
-    n = 0
-    if net.aggregation[node] == DIFFERENCE:
-        for edge in range(start, stop):
-            now = state.values[net.source[edge], lane]
-            before = state.delivered[edge - first_edge, lane]
-            state.products[n] = net.weight[edge] * (now - before)
-            state.delivered[edge - first_edge, lane] = now
-            n += 1
-    else:
-        for edge in range(start, stop):
-            state.products[n] = net.weight[edge] * state.values[net.source[edge], lane]
-            n += 1
-    return aggregate(net.aggregation[node], state.products, n, state.sorted_products)
-
-
-@fused_kernel
-def reset_lanes(net: NetworkBatch, k: int, state: LaneState) -> None:
-    """Put network ``k`` at the beginning of time in all lanes."""
-    for i in range(net.n_inputs + net.node_start[k + 1] - net.node_start[k]):
-        for lane in range(state.sums.size):
-            state.values[i, lane] = 0.0
-    if net.kind[k] & REMEMBERS:
-        for e in range(net.edge_start[k + 1] - net.edge_start[k]):
-            for lane in range(state.sums.size):
-                state.delivered[e, lane] = 0.0
 
 
 @fused_kernel
@@ -189,23 +213,92 @@ def run_sums(
 
 
 @fused_kernel
-def run_mixed(net: NetworkBatch, k: int, state: TickState, custom: NDArray[np.uint64]) -> bool:
-    """Compute the nodes of network ``k``, some of which aggregate otherwise than by summing."""
+def note_spikes(net: NetworkBatch, k: int, start: Index, stop: Index, state: TickState) -> None:
+    """Keep when edges of rule "stdp" deliver a spike; counted from the network's first edge."""
+    first_edge = np.uint64(net.edge_start[k])
+    spiking_kinds = bool(net.kind[k] & DYNAMIC)
+    for e in range(start, stop):
+        slot = net.source[first_edge + e]
+        if net.rule[first_edge + e] == STDP:
+            spiking = False
+            if spiking_kinds and slot >= net.n_inputs:
+                spiking = net.dynamics[net.node_start[k] + slot - net.n_inputs] == IZHIKEVICH
+            if spikes(state.delivered[e], state.values[slot], spiking):
+                state.pre_spike[e] = state.clock[0]
+
+
+@fused_kernel
+def run_general(net: NetworkBatch, k: int, state: TickState, custom: NDArray[np.uint64]) -> bool:
+    """Compute the nodes of network ``k``, of any kind."""
+    kind = net.kind[k]
+    dynamic, plastic = bool(kind & DYNAMIC), bool(kind & PLASTIC)
+    modulated, timed = bool(kind & MODULATED), bool(kind & TIMED)
+    values, delivered, source = state.values, state.delivered, net.source
+    memory, recovery, constants = state.memory, state.recovery, net.constants
+    first_edge = np.uint64(net.edge_start[k])
+    weight, first_weight = net.weight, first_edge
+    if plastic:
+        weight, first_weight = state.weight, np.uint64(0)
     spoilt = False
     slot = np.uint64(net.n_inputs)
-    first_edge = np.uint64(net.edge_start[k])
-    edge = first_edge
+    start = np.uint64(0)
     for node in range(np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])):
-        stop = first_edge + np.uint64(net.edge_stop[node])
-        s = aggregate_edges(net, node, edge, stop, first_edge, state) + net.bias[node]
-        edge = stop
-        code = net.activation[node]
-        v = tanh(s) if code == TANH else other_activation(code, s, custom)
-        if not math.isfinite(v):
+        stop = np.uint64(net.edge_stop[node])
+        middle = np.uint64(net.modulatory_start[node]) if modulated else stop
+        aggregation = net.aggregation[node]
+        if aggregation == SUM:
+            s = 0.0
+            for e in range(start, middle):
+                s += weight[first_weight + e] * values[source[first_edge + e]]
+        else:
+            s = aggregate_edges(net, node, start, middle, first_edge, weight, first_weight, state)
+        s += net.bias[node]
+        if timed:
+            note_spikes(net, k, start, stop, state)
+        if plastic or aggregation == DIFFERENCE:
+            for e in range(start, stop):
+                delivered[e] = values[source[first_edge + e]]
+        start = stop
+        code = net.dynamics[node] if dynamic else np.uint8(STATIC)
+        activated = code == STATIC
+        if code == CTRNN:
+            s = approach(s, memory[slot], constants[node, 0])
+            memory[slot] = s
+            activated = True
+        if activated:
+            activation = net.activation[node]
+            v = tanh(s) if activation == TANH else other_activation(activation, s, custom)
+        elif code == CFC:
+            v = cfc(s, memory[slot], constants[node, 0], constants[node, 1], constants[node, 2])
+            memory[slot] = v
+        elif code == LTC:
+            v = ltc(s, memory[slot], constants[node, 0], constants[node, 1], constants[node, 2])
+            memory[slot] = v
+        elif code == LEAKY:
+            v = approach(s, memory[slot], constants[node, 0])
+            memory[slot] = v
+        elif code == DELAY:
+            v = memory[slot]
+            memory[slot] = s
+        else:
+            a, b = constants[node, 0], constants[node, 1]
+            c, d = constants[node, 2], constants[node, 3]
+            memory[slot], recovery[slot], v = izhikevich(
+                s, memory[slot], recovery[slot], a, b, c, d
+            )
+        wrong = not math.isfinite(v)
+        if code != STATIC and not (math.isfinite(memory[slot]) and math.isfinite(recovery[slot])):
+            reset_node(net, node, slot, state)
+            wrong = True
+        if wrong:
             v = 0.0
             spoilt = True
-        state.values[slot] = v
+        if plastic and spikes(values[slot], v, code == IZHIKEVICH):
+            state.post_spike[slot] = state.clock[0]
+        values[slot] = v
         slot += np.uint64(1)
+    if plastic:
+        state.clock[0] += 1.0
     return spoilt
 
 
@@ -214,11 +307,11 @@ def tick(net: NetworkBatch, k: int, state: TickState, custom: NDArray[np.uint64]
     """Compute one tick of network ``k``; the inputs stand in the first slots of ``state.values``.
 
     Returns:
-        Whether some value was not finite and taken as 0.
+        Whether some value or state was not finite; the value was taken as 0, the state is as after a reset.
     """
     spoilt = clean_inputs(state.values, net.n_inputs)
-    if net.kind[k] & MIXED:
-        return run_mixed(net, k, state, custom) or spoilt
+    if net.kind[k] & GENERAL:
+        return run_general(net, k, state, custom) or spoilt
     first, last = np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])
     nodes = NodeProgram(net.edge_stop, net.activation, net.bias, net.source, net.weight)
     first_edge = np.uint64(net.edge_start[k])
@@ -245,83 +338,3 @@ def activate_sums(
     clean_inputs(values, inputs.size)
     nodes = NodeProgram(edge_stop, activation, bias, source, weight)
     run_sums(nodes, np.uint64(0), np.uint64(bias.size), np.uint64(0), inputs.size, values, custom)
-
-
-@fused_kernel
-def add_edges_in_lanes(
-    net: NetworkBatch, start: Index, stop: Index, values: Float, sums: Float
-) -> None:
-    """Write the sum of weight times value over edges ``start`` to ``stop`` to ``sums``, (lanes,).
-
-    Four edges a pass, so that sums are loaded and stored once for four multiply-adds; in the order of
-    genes all the same.
-    """
-    lanes = np.uint64(sums.size)
-    for lane in range(lanes):
-        sums[lane] = 0.0
-    e = start
-    while e + np.uint64(4) <= stop:
-        w0, w1 = net.weight[e], net.weight[e + np.uint64(1)]
-        w2, w3 = net.weight[e + np.uint64(2)], net.weight[e + np.uint64(3)]
-        v0, v1 = net.source[e], net.source[e + np.uint64(1)]
-        v2, v3 = net.source[e + np.uint64(2)], net.source[e + np.uint64(3)]
-        for lane in range(lanes):
-            s = sums[lane] + w0 * values[v0, lane]
-            s += w1 * values[v1, lane]
-            s += w2 * values[v2, lane]
-            s += w3 * values[v3, lane]
-            sums[lane] = s
-        e += np.uint64(4)
-    while e < stop:
-        weight, source = net.weight[e], net.source[e]
-        for lane in range(lanes):
-            sums[lane] += weight * values[source, lane]
-        e += np.uint64(1)
-
-
-@fused_kernel
-def tick_lanes(net: NetworkBatch, k: int, state: LaneState, custom: NDArray[np.uint64]) -> bool:
-    """Compute one tick of network ``k`` for as many rows as ``state`` has lanes; otherwise as `tick`."""
-    values = state.values
-    sums = state.sums
-    spoilt = False
-    lanes = np.uint64(sums.size)
-    slot = np.uint64(net.n_inputs)
-    for i in range(slot):
-        for lane in range(lanes):
-            if not math.isfinite(values[i, lane]):
-                values[i, lane] = 0.0
-                spoilt = True
-    first_edge = np.uint64(net.edge_start[k])
-    mixed = net.kind[k] & MIXED
-    edge = first_edge
-    for node in range(np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])):
-        stop = first_edge + np.uint64(net.edge_stop[node])
-        if mixed:
-            for lane in range(lanes):
-                sums[lane] = aggregate_edges_in_lane(net, node, edge, stop, first_edge, state, lane)
-        else:
-            add_edges_in_lanes(net, edge, stop, values, sums)
-        edge = stop
-        bias = net.bias[node]
-        code = net.activation[node]
-        wrong = np.uint64(
-            0
-        )  # counted, since a branch in the loop would keep it from being vectorised
-        if code == TANH:
-            for lane in range(lanes):
-                v = tanh(sums[lane] + bias)
-                values[slot, lane] = v
-                wrong += np.uint64(not math.isfinite(v))
-        else:
-            for lane in range(lanes):
-                v = other_activation(code, sums[lane] + bias, custom)
-                values[slot, lane] = v
-                wrong += np.uint64(not math.isfinite(v))
-        if wrong > 0:
-            spoilt = True
-            for lane in range(lanes):
-                if not math.isfinite(values[slot, lane]):
-                    values[slot, lane] = 0.0
-        slot += np.uint64(1)
-    return spoilt

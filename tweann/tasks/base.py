@@ -47,6 +47,7 @@ class TaskInfo:
         ticks: ticks of the network for one observation.
         episodes: episodes of one evaluation.
         dt: the time step.
+        reward_modulation: the reward of a step modulates the plasticity of networks; otherwise 1 does.
         serial: user code that is not known to be safe in threads.
     """
 
@@ -65,6 +66,7 @@ class TaskInfo:
     ticks: int = 1
     episodes: int = 1
     dt: float = 1.0
+    reward_modulation: bool = False
     serial: bool = False
 
     @property

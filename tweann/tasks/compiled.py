@@ -169,6 +169,7 @@ class CompiledTask(Task):
             self.info.ticks,
             networks.scaling,
             networks.layout.custom,
+            self.info.reward_modulation,
         )
         scratch = RolloutScratch(
             tick_state(networks.max_slots, networks.max_edges),

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from tweann.errors import ConfigError, TaskError
 from tweann.genes import Float
+from tweann.kernels.lanes import LANES, lane_state
 from tweann.kernels.table import (
     Loss,
     Table,
@@ -20,7 +21,6 @@ from tweann.kernels.table import (
     pack_rows,
     predict_table,
 )
-from tweann.kernels.tick import LANES, lane_state
 from tweann.network import NetworkSlice
 from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
 
@@ -116,7 +116,7 @@ class TableTask(Task):
             networks.batch,
             table,
             self._parameters(networks),
-            lane_state(networks.max_slots, networks.max_edges, lanes),
+            lane_state(networks.max_slots, networks.max_edges, lanes, networks.row_by_row),
             np.empty((self.info.n_outputs, lanes)),
             out,
         )
@@ -126,7 +126,9 @@ class TableTask(Task):
         """Return (n_rows, n_outputs), what the slice's first network says of each row of one part."""
         table = self.parts[part]
         out = np.empty((table.n_rows, self.info.n_outputs))
-        state = lane_state(networks.max_slots, networks.max_edges, table.inputs.shape[2])
+        state = lane_state(
+            networks.max_slots, networks.max_edges, table.inputs.shape[2], networks.row_by_row
+        )
         predict_table(networks.batch, table, self._parameters(networks), state, out)
         return out
 
