@@ -271,6 +271,7 @@ def pack(
         weight=rng.choice([np.nan, np.inf, -7e99, 1.0], (n, links)),
         enabled=rng.random((n, links)) < 0.5,
         connection_extra=rng.choice([np.nan, np.inf, 1.0], (n, n_extra[1], links)),
+        genome_extra=np.zeros((n, 0)),
     )
     blocks = rng.permutation(n)
     for block, genome in zip(blocks, genomes, strict=False):

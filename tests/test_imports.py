@@ -32,6 +32,7 @@ FLOORS = {
     "tweann.layout": 2,
     "tweann.packing": 2,
     "tweann.rows": 2,
+    "tweann.columns": 2,
     "tweann.pool": 2,
     "tweann.genome": 2,
     "tweann.codec": 2,

@@ -13,15 +13,28 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
+from tweann.columns import codes_of, names_of
 from tweann.errors import FormatError, GenomeError
-from tweann.genes import AGGREGATIONS, MAX_CONNECTIONS, MAX_NODES
+from tweann.genes import (
+    AGGREGATIONS,
+    CODED_COLUMNS,
+    COLUMN_GROUPS,
+    DYNAMICS,
+    MAX_CONNECTIONS,
+    MAX_NODES,
+    PLASTICITY_RULES,
+    Float,
+)
 from tweann.genome import FORMAT_VERSION, MAX_NAME, Genome, check_fits
 from tweann.kernels.ids import HASH_VERSION
 from tweann.layout import Layout
 
+#: Of a gene without optional columns, and of each of these, with room.
+_GENE_BYTES, _EXTRA_BYTES = 64, 8
 #: More than any genome of MAX_NODES and MAX_CONNECTIONS needs.
-MAX_BYTES = 64 * MAX_CONNECTIONS
-_MAX_NAMES = 256 + len(AGGREGATIONS)  # codes of activations are bytes
+MAX_BYTES = (_GENE_BYTES + 24 * _EXTRA_BYTES) * MAX_CONNECTIONS
+# codes of activations are bytes
+_MAX_NAMES = 256 + len(AGGREGATIONS) + len(DYNAMICS) + len(PLASTICITY_RULES)
 _MAX_EXTRA = 64
 
 _KEYS = {
@@ -41,12 +54,25 @@ _KEYS = {
     "node_extra",
     "connection_extra",
 }
+#: Of genomes that have such values alone.
+_OPTIONAL = {"genome_extra"}
 
 
 def encode(genome: Genome) -> bytes:
     """Return the genome as bytes. Equal genomes with equal optional columns give equal bytes."""
-    names = sorted({*genome.activation, *genome.aggregation})
+    extra = {**genome.node_extra, **genome.connection_extra}
+    coded = {name: names_of(name, extra[name]) for name in CODED_COLUMNS if name in extra}
+    names = sorted({*genome.activation, *genome.aggregation}.union(*coded.values()))
     code = {name: i for i, name in enumerate(names)}
+
+    def blobs(columns: Mapping[str, Float]) -> dict[str, bytes]:
+        return {
+            name: np.array([code[value] for value in coded[name]], dtype="<u2").tobytes()
+            if name in coded
+            else values.astype("<f8").tobytes()
+            for name, values in columns.items()
+        }
+
     message = {
         "format": FORMAT_VERSION,
         "hash": HASH_VERSION,
@@ -61,11 +87,11 @@ def encode(genome: Genome) -> bytes:
         "target": genome.target.astype("<i8").tobytes(),
         "weight": genome.weight.astype("<f8").tobytes(),
         "enabled": np.packbits(genome.enabled).tobytes(),
-        "node_extra": {k: v.astype("<f8").tobytes() for k, v in genome.node_extra.items()},
-        "connection_extra": {
-            k: v.astype("<f8").tobytes() for k, v in genome.connection_extra.items()
-        },
+        "node_extra": blobs(genome.node_extra),
+        "connection_extra": blobs(genome.connection_extra),
     }
+    if genome.genome_extra:
+        message["genome_extra"] = dict(genome.genome_extra)
     return cast(bytes, msgpack.packb(message))
 
 
@@ -81,7 +107,7 @@ def decode(data: bytes, layout: Layout | None = None) -> Genome:
     """
     max_nodes = MAX_NODES if layout is None else layout.max_nodes
     max_connections = MAX_CONNECTIONS if layout is None else layout.max_connections
-    if len(data) > min(MAX_BYTES, 4096 + 64 * (max_nodes + max_connections)):
+    if len(data) > min(MAX_BYTES, 4096 + _bytes_of_gene(layout) * (max_nodes + max_connections)):
         raise FormatError(f"a genome of {len(data)} bytes is larger than the caps allow")
     try:
         message = _unpack(data)
@@ -99,6 +125,15 @@ def decode(data: bytes, layout: Layout | None = None) -> Genome:
     except GenomeError as error:
         raise FormatError(str(error)) from None
     return genome
+
+
+def _bytes_of_gene(layout: Layout | None) -> int:
+    """Return how many bytes a gene may take."""
+    groups = COLUMN_GROUPS if layout is None else layout.groups
+    columns = sum(
+        max(len(COLUMN_GROUPS[name].node), len(COLUMN_GROUPS[name].connection)) for name in groups
+    )
+    return _GENE_BYTES + columns * _EXTRA_BYTES
 
 
 def _unpack(data: bytes) -> dict[str, Any]:
@@ -121,14 +156,14 @@ def _unpack(data: bytes) -> dict[str, Any]:
     )
     unpacker.feed(data)
     message: dict[str, Any] = {}
-    for _ in range(_count(unpacker.read_map_header(), len(_KEYS))):
+    for _ in range(_count(unpacker.read_map_header(), len(_KEYS | _OPTIONAL))):
         key = _new_key(unpacker, message)
-        if key not in _KEYS:
+        if key not in _KEYS and key not in _OPTIONAL:
             raise ValueError(f"unknown key {key!r}")
         if key == "names":
             n = _count(unpacker.read_array_header(), _MAX_NAMES)
             message[key] = [unpacker.unpack() for _ in range(n)]
-        elif key in ("node_extra", "connection_extra"):
+        elif key in ("node_extra", "connection_extra", "genome_extra"):
             columns: dict[str, Any] = {}
             for _ in range(_count(unpacker.read_map_header(), _MAX_EXTRA)):
                 name = _new_key(unpacker, columns)
@@ -188,8 +223,9 @@ def _build(message: dict[str, Any], max_nodes: int, max_connections: int) -> Gen
         target=_column(message, "target", "<i8", np.int64),
         weight=_column(message, "weight", "<f8", np.float64),
         enabled=np.unpackbits(enabled, count=c).astype(np.bool_),
-        node_extra=_extra(message, "node_extra"),
-        connection_extra=_extra(message, "connection_extra"),
+        node_extra=_extra(message, "node_extra", names),
+        connection_extra=_extra(message, "connection_extra", names),
+        genome_extra=_numbers(message.get("genome_extra", {})),
     )
 
 
@@ -207,9 +243,21 @@ def _names(message: dict[str, Any], key: str, names: list[str]) -> tuple[str, ..
     return tuple(names[code] for code in codes)
 
 
-def _extra(message: dict[str, Any], key: str) -> dict[str, NDArray[Any]]:
+def _extra(message: dict[str, Any], key: str, names: list[str]) -> dict[str, NDArray[Any]]:
     columns = message[key]
-    return {name: _column(columns, name, "<f8", np.float64) for name in columns}
+    return {
+        name: codes_of(name, _names(columns, name, names))
+        if name in CODED_COLUMNS
+        else _column(columns, name, "<f8", np.float64)
+        for name in columns
+    }
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    for name, value in values.items():
+        if type(value) is not float:
+            raise FormatError(f"{name} must be a number, came {type(value).__name__}")
+    return values
 
 
 def _reject_extension(code: int, data: bytes) -> NoReturn:

@@ -83,6 +83,29 @@ MAX_NODES = 65_535
 MAX_CONNECTIONS = 1_000_000
 
 
+#: The mutation operators, in the order of trial: structure, kinds, values.
+MUTATIONS = (
+    "add_node",
+    "add_connection",
+    "add_delay",
+    "add_leaky",
+    "add_input",
+    "add_output",
+    "delete_node",
+    "delete_connection",
+    "toggle_connection",
+    "change_activation",
+    "change_aggregation",
+    "change_dynamics",
+    "change_plasticity",
+    "change_modulatory",
+    "weights",
+    "time_constants",
+    "izhikevich",
+    "coefficients",
+)
+
+
 class Operator(IntEnum):
     """How a child comes to be."""
 
@@ -137,6 +160,7 @@ class Genes(NamedTuple):
     weight: Float  #: (blocks, C)
     enabled: Bool  #: (blocks, C)
     connection_extra: Float  #: (blocks, n_extra, C)
+    genome_extra: Float  #: (blocks, n_extra) of the genome as a whole
 
 
 class ColumnGroup(NamedTuple):
@@ -144,6 +168,7 @@ class ColumnGroup(NamedTuple):
 
     node: tuple[tuple[str, float], ...] = ()
     connection: tuple[tuple[str, float], ...] = ()
+    genome: tuple[tuple[str, float], ...] = ()
 
 
 #: The optional column groups; a run allocates those that it uses.
@@ -184,7 +209,59 @@ COLUMN_GROUPS: dict[str, ColumnGroup] = {
             ("stdp_tau_minus", 5.0),
         )
     ),
+    # self-adaptation: by what a genome multiplies the configured power and rates of its mutation
+    "adaptive": ColumnGroup(
+        genome=(("power_factor", 1.0), *((f"{name}_factor", 1.0) for name in MUTATIONS))
+    ),
 }
 
 #: Optional columns that hold a code; outside this process they are the names at these positions.
 CODED_COLUMNS: dict[str, tuple[str, ...]] = {"dynamics": DYNAMICS, "rule": PLASTICITY_RULES}
+
+
+class ColumnLaw(NamedTuple):
+    """What values an optional column may have, and how they vary.
+
+    A ``factor`` is drawn log-uniformly and multiplied by e^N(0, power); a ``signed`` one has a random sign, where
+    the node is of kind ltc; a ``sum`` is drawn uniformly, and N(0, power) times the width of that range added.
+    """
+
+    of: tuple[str, ...]  #: the dynamics or rules that read it; with others it stays at its default
+    operator: str  #: the mutation operator that moves it
+    kind: str  #: "factor", "signed" or "sum"
+    low: float  #: of a ``signed`` one the magnitude's
+    high: float
+    first_low: float  #: what it is drawn from
+    first_high: float
+    in_steps: bool = False  #: the ranges are in units of the task's time step
+
+
+_COEFFICIENT = ColumnLaw(("abcd",), "coefficients", "sum", -10.0, 10.0, -1.0, 1.0)
+_STDP = ("stdp",)
+_SPIKING = ("izhikevich",)
+
+#: The laws of those optional columns that evolve. Sources of the ranges: docs/numerics.md.
+COLUMN_LAWS: dict[str, ColumnLaw] = {
+    "tau": ColumnLaw(
+        ("leaky", "ctrnn", "cfc", "ltc"), "time_constants", "factor", 0.01, 100.0, 1.0, 10.0, True
+    ),
+    "bound": ColumnLaw(("cfc", "ltc"), "time_constants", "signed", 0.1, 10.0, 0.5, 2.0),
+    "time_bias": ColumnLaw(("cfc",), "time_constants", "sum", -10.0, 10.0, -4.0, 0.0),
+    "izhikevich_a": ColumnLaw(_SPIKING, "izhikevich", "factor", 0.01, 0.15, 0.01, 0.15),
+    "izhikevich_b": ColumnLaw(_SPIKING, "izhikevich", "factor", 0.1, 0.3, 0.1, 0.3),
+    "izhikevich_c": ColumnLaw(_SPIKING, "izhikevich", "sum", -70.0, -45.0, -70.0, -45.0),
+    "izhikevich_d": ColumnLaw(_SPIKING, "izhikevich", "factor", 0.05, 10.0, 0.05, 10.0),
+    "learning_rate": ColumnLaw(PLASTICITY_RULES[1:], "coefficients", "sum", -10.0, 10.0, -1.0, 1.0),
+    "decay": ColumnLaw(("hebbian",), "coefficients", "sum", 0.0, 1.0, 0.0, 0.2),
+    "trace_decay": ColumnLaw(("trace",), "coefficients", "sum", 0.0, 1.0, 0.5, 1.0),
+    "coefficient_a": _COEFFICIENT,
+    "coefficient_b": _COEFFICIENT,
+    "coefficient_c": _COEFFICIENT,
+    "coefficient_d": _COEFFICIENT,
+    "stdp_a_plus": ColumnLaw(_STDP, "coefficients", "sum", 0.0, 10.0, 0.0, 2.0),
+    "stdp_a_minus": ColumnLaw(_STDP, "coefficients", "sum", 0.0, 10.0, 0.0, 2.0),
+    "stdp_tau_plus": ColumnLaw(_STDP, "coefficients", "factor", 0.1, 100.0, 1.0, 20.0),
+    "stdp_tau_minus": ColumnLaw(_STDP, "coefficients", "factor", 0.1, 100.0, 1.0, 20.0),
+}
+#: What a genome's factors of self-adaptation lie between.
+FACTOR_RANGE = (0.01, 100.0)

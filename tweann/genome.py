@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -15,14 +15,23 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from tweann.columns import (
+    canonical,
+    check_columns,
+    check_steps,
+    codes_of,
+    groups_of,
+    names_of,
+    needed_groups,
+)
 from tweann.errors import GenomeError
 from tweann.genes import (
     AGGREGATIONS,
+    CODED_COLUMNS,
     COLUMN_GROUPS,
     MAX_CONNECTIONS,
     MAX_NODES,
     Bool,
-    ColumnGroup,
     Float,
     Genes,
     Int,
@@ -62,7 +71,8 @@ class Genome:
         source, target: (c,) node ids.
         weight: (c,).
         enabled: (c,) bool.
-        node_extra, connection_extra: optional columns by name, (n,) and (c,).
+        node_extra, connection_extra: optional columns by name, (n,) and (c,); codes where `CODED_COLUMNS` has names.
+        genome_extra: optional values of the whole genome, by name.
 
     Raises:
         GenomeError: it breaks a rule; the message says which, and where.
@@ -80,6 +90,7 @@ class Genome:
     enabled: Bool
     node_extra: Mapping[str, Float] = field(default_factory=dict)
     connection_extra: Mapping[str, Float] = field(default_factory=dict)
+    genome_extra: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, dtype in _COLUMNS.items():
@@ -88,7 +99,10 @@ class Genome:
             columns = getattr(self, group).items()
             frozen = {name: _frozen(name, column, np.float64) for name, column in columns}
             object.__setattr__(self, group, frozen)
+        object.__setattr__(self, "genome_extra", dict(self.genome_extra))
         _check(self)
+        if self.node_extra or self.connection_extra or self.genome_extra:
+            check_columns(self.node_extra, self.connection_extra, self.genome_extra, self.node_id)
 
     @property
     def n_nodes(self) -> int:
@@ -115,7 +129,8 @@ class Genome:
     def genome_id(self) -> str:
         """BLAKE2b-256, in hexadecimal, of structure and parameters: equal networks have equal ids.
 
-        Names, not codes; -0 counts as 0; an absent column equals its defaults.
+        Names, not codes; -0 counts as 0; an absent column equals its defaults. What only says where a genome comes
+        from (births), or steers how it varies (`genome_extra`), does not count.
         """
         digest = hashlib.blake2b(digest_size=32)
         # The sizes first: what is not delimited must not be read in two ways.
@@ -126,6 +141,9 @@ class Genome:
             digest.update(_canonical(getattr(self, name)))
         digest.update(b"enabled\n" + np.packbits(self.enabled).tobytes())
         digest.update(("\n".join((*self.activation, *self.aggregation)) + "\n").encode())
+        for columns in (self.node_extra, self.connection_extra):
+            for part in canonical(columns):
+                digest.update(part)
         return digest.hexdigest()
 
     def network(self, layout: Layout | None = None) -> Network:
@@ -155,14 +173,12 @@ class Genome:
             max_nodes=max(self.n_nodes, self.n_inputs + self.n_outputs),
             max_connections=self.n_connections,
             recurrent=self.recurrent,
-            groups=tuple(name for name, group in COLUMN_GROUPS.items() if self._has(group)),
+            groups=tuple(name for name in COLUMN_GROUPS if name in self._groups()),
         )
 
-    def _has(self, group: ColumnGroup) -> bool:
-        """Return whether the genome has some column of a group."""
-        return any(name in self.node_extra for name, _ in group.node) or any(
-            name in self.connection_extra for name, _ in group.connection
-        )
+    def _groups(self) -> set[str]:
+        """Return the column groups of which the genome has some column."""
+        return groups_of({**self.node_extra, **self.connection_extra, **self.genome_extra})
 
     def genes(self, layout: Layout) -> Genes:
         """Return the genome as a table of one block."""
@@ -173,17 +189,20 @@ class Genome:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a readable form of JSON values; ids are strings, since JSON numbers lose their tail."""
+        whole = {"genome": dict(self.genome_extra)} if self.genome_extra else {}
         return {
             "format": FORMAT_VERSION,
             "hash": HASH_VERSION,
             "genome_id": self.genome_id,
             "n_inputs": self.n_inputs,
             "n_outputs": self.n_outputs,
+            **whole,
             "nodes": list(self._node_dicts()),
             "connections": list(self._connection_dicts()),
         }
 
     def _node_dicts(self) -> Iterator[dict[str, Any]]:
+        extra = _readable(self.node_extra)
         for i, node in enumerate(self.node_id.tolist()):
             depth = node >> HASH_BITS
             kind = "input" if depth == 0 else "output" if depth == DEPTH_ONE else "hidden"
@@ -194,10 +213,11 @@ class Genome:
                     "aggregation": self.aggregation[i],
                     "bias": float(self.bias[i]),
                 }
-            yield row | {name: float(column[i]) for name, column in self.node_extra.items()}
+            yield row | {name: values[i] for name, values in extra.items()}
 
     def _connection_dicts(self) -> Iterator[dict[str, Any]]:
         pairs = zip(self.source.tolist(), self.target.tolist(), strict=True)
+        extra = _readable(self.connection_extra)
         for i, (source, target) in enumerate(pairs):
             row = {
                 "source": str(source),
@@ -207,7 +227,7 @@ class Genome:
                 "enabled": bool(self.enabled[i]),
                 "recurrent": source >= target,
             }
-            yield row | {name: float(c[i]) for name, c in self.connection_extra.items()}
+            yield row | {name: values[i] for name, values in extra.items()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Genome:
@@ -236,10 +256,9 @@ class Genome:
                 target=np.array([_id(row["target"]) for row in connections], dtype=np.int64),
                 weight=np.array([float(row["weight"]) for row in connections]),
                 enabled=np.array([_flag(row["enabled"]) for row in connections], dtype=np.bool_),
-                node_extra={k: np.array([float(row[k]) for row in nodes]) for k in node_extra},
-                connection_extra={
-                    k: np.array([float(row[k]) for row in connections]) for k in connection_extra
-                },
+                node_extra={k: _read_column(k, nodes) for k in node_extra},
+                connection_extra={k: _read_column(k, connections) for k in connection_extra},
+                genome_extra={str(k): float(v) for k, v in data.get("genome", {}).items()},
             )
         except GenomeError:
             raise
@@ -294,6 +313,21 @@ def _flag(value: object) -> bool:
     return value
 
 
+def _readable(columns: Mapping[str, Float]) -> dict[str, list[Any]]:
+    """Return columns as lists of JSON values, names for codes."""
+    return {
+        name: names_of(name, values) if name in CODED_COLUMNS else values.tolist()
+        for name, values in columns.items()
+    }
+
+
+def _read_column(name: str, rows: Sequence[Mapping[str, Any]]) -> Float:
+    values = [row[name] for row in rows]
+    if name in CODED_COLUMNS:
+        return codes_of(name, values)
+    return np.array([float(value) for value in values], dtype=np.float64)
+
+
 def _canonical(column: NDArray[Any]) -> bytes:
     """Return little-endian bytes with -0 as 0."""
     if column.dtype.kind == "f":
@@ -326,6 +360,9 @@ def _check(g: Genome) -> None:
         for name in extra:
             if name in taken or not _NAME.fullmatch(name):
                 raise GenomeError(f"{name!r:.60} cannot be the name of an optional column")
+    for name in g.genome_extra:
+        if not _NAME.fullmatch(name):
+            raise GenomeError(f"{name!r:.60} cannot be the name of an optional value")
     for name in set(g.activation):
         if not _NAME.fullmatch(name):
             raise GenomeError(
@@ -337,6 +374,7 @@ def _check(g: Genome) -> None:
         ("weight", g.weight),
         *g.node_extra.items(),
         *g.connection_extra.items(),
+        *((name, np.array([value])) for name, value in g.genome_extra.items()),
     ):
         if not np.isfinite(values).all():
             raise GenomeError(
@@ -393,6 +431,13 @@ def check_fits(genome: Genome, layout: Layout) -> None:
         raise GenomeError(
             f"unknown activation {min(unknown)!r}: known are {', '.join(layout.activations)}"
         )
+    needed = needed_groups({**genome.node_extra, **genome.connection_extra}) - {*layout.groups}
+    if needed:
+        raise GenomeError(
+            f"the genome needs the columns of {', '.join(sorted(needed))}, which this run does not have: "
+            "set genome.column_groups, or genome.dynamics and genome.plasticity"
+        )
+    check_steps(genome.node_extra, layout.dt)
 
 
 def empty_genes(blocks: int, nodes: int, connections: int, layout: Layout) -> Genes:
@@ -411,6 +456,7 @@ def empty_genes(blocks: int, nodes: int, connections: int, layout: Layout) -> Ge
         weight=np.empty((blocks, connections)),
         enabled=np.empty((blocks, connections), np.bool_),
         connection_extra=np.empty((blocks, n_connection_extra, connections)),
+        genome_extra=np.empty((blocks, len(layout.genome_columns))),
     )
 
 
@@ -431,6 +477,8 @@ def write_block(genes: Genes, block: int, genome: Genome, layout: Layout) -> Non
         genes.node_extra[block, g, :n] = genome.node_extra.get(name, default)
     for g, (name, default) in enumerate(layout.connection_columns):
         genes.connection_extra[block, g, :c] = genome.connection_extra.get(name, default)
+    for g, (name, default) in enumerate(layout.genome_columns):
+        genes.genome_extra[block, g] = genome.genome_extra.get(name, default)
 
 
 def read_block(genes: Genes, block: int, layout: Layout) -> Genome:
@@ -454,6 +502,10 @@ def read_block(genes: Genes, block: int, layout: Layout) -> Genome:
         connection_extra={
             name: genes.connection_extra[block, g, :c].copy()
             for g, (name, _) in enumerate(layout.connection_columns)
+        },
+        genome_extra={
+            name: float(genes.genome_extra[block, g])
+            for g, (name, _) in enumerate(layout.genome_columns)
         },
     )
 

@@ -76,6 +76,11 @@ class Layout:
         return tuple(c for group in self.groups for c in COLUMN_GROUPS[group].connection)
 
     @property
+    def genome_columns(self) -> tuple[tuple[str, float], ...]:
+        """Names and defaults of the optional values of a whole genome."""
+        return tuple(c for group in self.groups for c in COLUMN_GROUPS[group].genome)
+
+    @property
     def node_defaults(self) -> Float:
         """(n_extra,) values of the optional columns of a new node."""
         return np.array([default for _, default in self.node_columns], dtype=np.float64)

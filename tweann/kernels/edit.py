@@ -15,7 +15,7 @@ from tweann.kernels.ids import find_node, is_input, is_output
 
 @kernel
 def copy_nodes(genes: Genes, parent: int, child: int) -> None:
-    """Copy all node genes of block ``parent`` to block ``child``."""
+    """Copy all node genes of block ``parent``, and what it has as a whole, to block ``child``."""
     n = genes.n_nodes[parent]
     genes.n_nodes[child] = n
     for i in range(n):
@@ -27,6 +27,8 @@ def copy_nodes(genes: Genes, parent: int, child: int) -> None:
     for g in range(genes.node_extra.shape[1]):
         for i in range(n):
             genes.node_extra[child, g, i] = genes.node_extra[parent, g, i]
+    for g in range(genes.genome_extra.shape[1]):
+        genes.genome_extra[child, g] = genes.genome_extra[parent, g]
 
 
 @kernel
