@@ -87,6 +87,7 @@ class Litters:
             np.arange(self._births, self._births + self.n),
             np.ones(self.n),
             np.zeros((0, 0)),
+            np.zeros(self.n, np.int64),
         )
         self._births += self.n
         breed(self.genes, litter, 0, self.n, self._parameters, self._marks, self.counts)

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from reference_variation import Variation
 
 from tweann.genes import COLUMN_GROUPS
-from tweann.genome import Genome, seed_network
+from tweann.genome import Genome
 from tweann.kernels.breed import BreedingParameters
 from tweann.layout import Layout
 from tweann.pool import Brood, GenomePool
+from tweann.seed import seed_network
 
 N_INPUTS, N_OUTPUTS = 3, 2
 

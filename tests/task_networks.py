@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from tweann.genes import Float
-from tweann.genome import Genome, empty_genes, seed_network, write_block
+from tweann.genome import Genome, empty_genes, write_block
 from tweann.kernels._jit import allocating_kernel
 from tweann.kernels.ids import FIRST_OUTPUT
 from tweann.layout import Layout
 from tweann.network import NetworkSlice
+from tweann.seed import seed_network
 from tweann.tasks.base import EvaluationKeys, Task, output_scaling
 
 KEYS = EvaluationKeys(seed=1)

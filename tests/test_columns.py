@@ -23,6 +23,7 @@ from tweann.genes import (
     PLASTICITY_RULES,
 )
 from tweann.genome import Genome, check_fits, read_block
+from tweann.kernels.mutation import MutationOperator
 from tweann.layout import Layout
 
 PUBLISHED = "ea36f69295095a4430ca8de47d9a763175194732cbf8fed3a52f623a458a9913"
@@ -66,6 +67,10 @@ FULL = {
 def full() -> Genome:
     genome = rich(**FULL)
     return changed(genome, genome_extra={**genome.genome_extra, "power_factor": 2.0})
+
+
+def test_the_names_of_mutations_are_the_operators() -> None:
+    assert tuple(operator.name.lower() for operator in MutationOperator) == MUTATIONS
 
 
 def test_every_law_is_of_a_column_and_holds_its_default() -> None:

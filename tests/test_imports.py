@@ -33,6 +33,7 @@ FLOORS = {
     "tweann.packing": 2,
     "tweann.rows": 2,
     "tweann.columns": 2,
+    "tweann.seed": 2,
     "tweann.pool": 2,
     "tweann.genome": 2,
     "tweann.codec": 2,

@@ -8,20 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator, Philox
 
 from tweann.codec import decode
+from tweann.columns import law_table
 from tweann.config import Config
 from tweann.errors import ConfigError, PluginError
-from tweann.genes import ACTIVATIONS, AGGREGATIONS
-from tweann.genome import Genome, check_fits, seed_network
+from tweann.genes import (
+    ACTIVATIONS,
+    AGGREGATIONS,
+    DYNAMICS,
+    MUTATIONS,
+    PLASTICITY_RULES,
+    Float,
+    Int,
+)
+from tweann.genome import Genome, check_fits
 from tweann.interfaces import Backend, Storage
 from tweann.kernels.breed import BreedingParameters
-from tweann.kernels.mutation import MutationOperator, MutationParameters
+from tweann.kernels.columns import ColumnParameters
+from tweann.kernels.enrich import EnrichParameters
+from tweann.kernels.mutation import N_PLAIN, MutationParameters
+from tweann.kernels.random import EDGES, make_key
 from tweann.kernels.rollout import Scaling
 from tweann.layout import Layout
 from tweann.registry import Registry
+from tweann.seed import seed_network
 from tweann.tasks.base import Task, TaskInfo, output_scaling
 from tweann.workers import usable_cores
+
+_ZERO = np.uint64(0)
 
 
 def make_task(config: Config, registry: Registry) -> Task:
@@ -42,7 +58,7 @@ def make_layout(config: Config, info: TaskInfo, registry: Registry) -> Layout:
         max_nodes=genome.max_nodes,
         max_connections=genome.max_connections,
         recurrent=genome.recurrent,
-        groups=genome.column_groups,
+        groups=genome.groups(),
         dt=info.dt,
         weight_bound=genome.weight_bound,
         activations=(*ACTIVATIONS, *plugins),
@@ -82,28 +98,63 @@ def make_seed(config: Config, info: TaskInfo, layout: Layout) -> Genome:
     settings = config.genome
     if settings.start is not None:
         return read_start(settings.start, layout, settings.weight_bound)
-    unknown = [name for name in settings.unconnected_inputs if name not in info.inputs]
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], info.inputs, n=1)
-        hint = f", did you mean {close[0]!r}?" if close else ""
-        raise ConfigError(
-            f"genome.unconnected_inputs: task {info.name} has no input {unknown[0]!r}{hint} "
-            f"(inputs: {', '.join(info.inputs)})"
-        )
-    connected = [
-        i
-        for i, name in enumerate(info.inputs)
-        if settings.initial != "none" and name not in settings.unconnected_inputs
-    ]
-    if len(connected) * layout.n_outputs > layout.max_connections:
+    _check_known("unconnected_inputs", settings.unconnected_inputs, "input", info.inputs, info.name)
+    rng = Generator(Philox(key=int(make_key(np.uint64(config.run.seed), _ZERO, _ZERO, EDGES))))
+    inputs = choose_ends("initial_inputs", settings.initial_inputs, "input", info.inputs, rng, info)
+    outputs = choose_ends(
+        "initial_outputs", settings.initial_outputs, "output", info.outputs, rng, info
+    )
+    connected = np.array(
+        [
+            i
+            for i in inputs
+            if settings.initial != "none" and info.inputs[i] not in settings.unconnected_inputs
+        ],
+        dtype=np.int64,
+    )
+    if connected.size * outputs.size > layout.max_connections:
         raise ConfigError(
             f"genome.max_connections = {layout.max_connections} is less than the "
-            f"{len(connected) * layout.n_outputs} connections of the seed network: raise it, or set "
+            f"{connected.size * outputs.size} connections of the seed network: raise it, or set "
             'genome.initial = "none"'
         )
-    return seed_network(
-        layout, np.array(connected, dtype=np.int64), output_activation(config, info)
-    )
+    activation = output_activation(config, info)
+    return seed_network(layout, connected, activation, inputs=inputs, outputs=outputs)
+
+
+def choose_ends(
+    key: str,
+    chosen: int | tuple[str, ...] | None,
+    what: str,
+    names: tuple[str, ...],
+    rng: Generator,
+    info: TaskInfo,
+) -> Int:
+    """Return which inputs or outputs a seed network has, ascending.
+
+    Raises:
+        ConfigError: a name is not known, or there are not so many.
+    """
+    if chosen is None:
+        return np.arange(len(names))
+    if isinstance(chosen, int):
+        if chosen > len(names):
+            raise ConfigError(f"genome.{key} = {chosen}: task {info.name} has {len(names)} {what}s")
+        return np.sort(rng.permutation(len(names))[:chosen])
+    _check_known(key, chosen, what, names, info.name)
+    return np.array(sorted(names.index(name) for name in chosen), dtype=np.int64)
+
+
+def _check_known(
+    key: str, chosen: tuple[str, ...], what: str, names: tuple[str, ...], task: str
+) -> None:
+    for name in chosen:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f", did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(
+                f"genome.{key}: task {task} has no {what} {name!r}{hint} ({what}s: {', '.join(names)})"
+            )
 
 
 def read_start(path: Path, layout: Layout, weight_bound: float) -> Genome:
@@ -129,27 +180,66 @@ def read_start(path: Path, layout: Layout, weight_bound: float) -> Genome:
     return genome
 
 
-def mutation_rates(config: Config) -> dict[MutationOperator, float]:
-    """Return the rate of each operator."""
-    m = config.mutation
-    return {
-        MutationOperator.ADD_NODE: m.add_node_rate,
-        MutationOperator.ADD_CONNECTION: m.add_connection_rate,
-        MutationOperator.DELETE_NODE: m.delete_node_rate,
-        MutationOperator.DELETE_CONNECTION: m.delete_connection_rate,
-        MutationOperator.TOGGLE_CONNECTION: m.toggle_connection_rate,
-        MutationOperator.CHANGE_ACTIVATION: m.change_activation_rate,
-        MutationOperator.CHANGE_AGGREGATION: m.change_aggregation_rate,
-        MutationOperator.WEIGHTS: m.weights_rate,
+def mutation_rates(config: Config, layout: Layout) -> Float:
+    """Return the rate of each operator, 0 for those that never find a place in the run."""
+    g = config.genome
+    timed, plastic = "dynamics" in layout.groups, "plasticity" in layout.groups
+    warm = g.start is not None
+    idle = {
+        "add_delay": "delay" not in g.dynamics,
+        "add_leaky": "leaky" not in g.dynamics,
+        "add_input": g.initial_inputs is None and not warm,
+        "add_output": g.initial_outputs is None and not warm,
+        "change_dynamics": not timed or len(g.dynamics) == 1,
+        "change_plasticity": not plastic or len(g.plasticity) == 1,
+        "change_modulatory": not g.modulatory,
+        "time_constants": not timed,
+        "izhikevich": "izhikevich" not in layout.groups,
+        "coefficients": not plastic,
     }
+    return np.array(
+        [0.0 if idle.get(name) else getattr(config.mutation, f"{name}_rate") for name in MUTATIONS]
+    )
+
+
+def make_columns(config: Config, layout: Layout) -> ColumnParameters:
+    """Return how the optional columns of genomes vary."""
+    m, g = config.mutation, config.genome
+    node = [name for name, _ in layout.node_columns]
+    connection = [name for name, _ in layout.connection_columns]
+    return ColumnParameters(
+        node_laws=law_table(layout.node_columns, layout.dt),
+        connection_laws=law_table(layout.connection_columns, layout.dt),
+        dynamics_column=node.index("dynamics") if "dynamics" in node else -1,
+        modulatory_column=node.index("modulatory") if "modulatory" in node else -1,
+        rule_column=connection.index("rule") if "rule" in connection else -1,
+        dynamics=np.array([DYNAMICS.index(name) for name in g.dynamics], np.uint8),
+        rules=np.array([PLASTICITY_RULES.index(name) for name in g.plasticity], np.uint8),
+        replace_rate=m.constant_replace_rate,
+        perturb_rate=m.constant_perturb_rate,
+        power=m.constant_power,
+    )
+
+
+def make_enrichment(config: Config, info: TaskInfo, layout: Layout) -> EnrichParameters | None:
+    """Return the parameters of breeding's second pass, or None where there is nothing for it to do."""
+    columns, rates = make_columns(config, layout), mutation_rates(config, layout)[N_PLAIN:]
+    if not rates.any() and columns.dynamics_column < 0 and columns.rule_column < 0:
+        return None
+    return EnrichParameters(
+        rates=rates,
+        n_inputs=layout.n_inputs,
+        n_outputs=layout.n_outputs,
+        output_activation=layout.activations.index(output_activation(config, info)),
+        columns=columns,
+    )
 
 
 def make_breeding(config: Config, layout: Layout, template: int) -> BreedingParameters:
     """Return what all children of the run have in common; ``template`` is the seed network's block."""
     m, g = config.mutation, config.genome
-    rates = mutation_rates(config)
     mutation = MutationParameters(
-        rates=np.array([rates[operator] for operator in MutationOperator]),
+        rates=mutation_rates(config, layout)[:N_PLAIN],
         one=m.mode == "one",
         recurrent_share=m.recurrent_share if g.recurrent else 0.0,
         replace_rate=m.weight_replace_rate,

@@ -16,9 +16,12 @@ from tweann.genes import (
     COLUMN_LAWS,
     DYNAMICS,
     FACTOR_RANGE,
+    MUTATIONS,
+    PLASTICITY_RULES,
     Float,
     Int,
 )
+from tweann.kernels.columns import FACTOR, KIND, LAW_SIZE, LOW, MASK, OPERATOR, SIGNED, SUM
 from tweann.kernels.ids import HASH_BITS
 
 #: The value of each optional column where a genome does not have it.
@@ -36,6 +39,7 @@ GROUP_OF: Final[dict[str, str]] = {
 #: Columns that say where a genome comes from, not what it is.
 ANCESTRY: Final = frozenset(name for name, _ in COLUMN_GROUPS["births"].node)
 
+_KINDS: Final = {"factor": FACTOR, "signed": SIGNED, "sum": SUM}
 #: Ranges are checked with this relative room, since a clipped value may be rounded.
 _ROOM: Final = 1e-12
 
@@ -60,6 +64,27 @@ def codes_of(column: str, names: Sequence[object]) -> Float:
             hint = f", did you mean {close[0]!r}?" if close else ""
             raise GenomeError(f"unknown {column} {name!r:.60}{hint} (known are {', '.join(known)})")
     return np.array([codes[str(name)] for name in names], dtype=np.float64)
+
+
+def readable(columns: Mapping[str, Float]) -> dict[str, list[Any]]:
+    """Return columns as lists of JSON values, names for codes."""
+    return {
+        name: names_of(name, values) if name in CODED_COLUMNS else values.tolist()
+        for name, values in columns.items()
+    }
+
+
+def read_column(name: str, rows: Sequence[Mapping[str, Any]]) -> Float:
+    """Return a column of rows of JSON values, codes for names.
+
+    Raises:
+        GenomeError: a name is not known.
+        KeyError, TypeError, ValueError: a row lacks it, or it is no number.
+    """
+    values = [row[name] for row in rows]
+    if name in CODED_COLUMNS:
+        return codes_of(name, values)
+    return np.array([float(value) for value in values], dtype=np.float64)
 
 
 def groups_of(columns: Mapping[str, Any]) -> set[str]:
@@ -131,6 +156,23 @@ def _check_values(kinds: str, columns: Mapping[str, Float]) -> None:
                     + ("more than 0" if law.in_steps else f"{low:g} to {high:g}")
                     + (" (or minus that)" if law.kind == "signed" and kind == "ltc" else "")
                 )
+
+
+def law_table(columns: Sequence[tuple[str, float]], dt: float) -> Float:
+    """Return the laws of optional columns as kernels take them, (n, LAW_SIZE), for a task of time step ``dt``."""
+    table = np.zeros((len(columns), LAW_SIZE))
+    table[:, OPERATOR] = -1.0
+    for row, (name, _) in zip(table, columns, strict=True):
+        law = COLUMN_LAWS.get(name)
+        if law is None:
+            continue
+        kinds = DYNAMICS if law.of[0] in DYNAMICS else PLASTICITY_RULES
+        unit = dt if law.in_steps else 1.0
+        row[MASK] = sum(1 << kinds.index(kind) for kind in law.of)
+        row[OPERATOR] = MUTATIONS.index(law.operator)
+        row[KIND] = _KINDS[law.kind]
+        row[LOW:] = np.array([law.low, law.high, law.first_low, law.first_high]) * unit
+    return table
 
 
 def check_steps(node: Mapping[str, Float], dt: float) -> None:

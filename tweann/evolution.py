@@ -105,6 +105,7 @@ class Evolution:
         self._breeding = assembly.make_breeding(config, self.layout, template)
         self._rng = Generator(Philox(key=0))
         self._fresh_state: dict[str, Any] = dict(self._rng.bit_generator.state)
+        self._enrichment = assembly.make_enrichment(config, info, self.layout)
         self._exchange = exchange
         self._evaluator = Evaluator(config, self.task, self.pool, self.scaling, self._registry)
         self._storage: Storage | None = None
@@ -483,6 +484,7 @@ class Evolution:
             self.generation,
             self._parameters(),
             immigrants,
+            self._enrichment,
         )
 
     def _generator(self) -> Generator:

@@ -83,23 +83,24 @@ MAX_NODES = 65_535
 MAX_CONNECTIONS = 1_000_000
 
 
-#: The mutation operators, in the order of trial: structure, kinds, values.
+#: The mutation operators, in the order of trial: those that every genome has a use for, then those of optional columns
+#: and of inputs and outputs that a seed network lacks.
 MUTATIONS = (
     "add_node",
     "add_connection",
-    "add_delay",
-    "add_leaky",
-    "add_input",
-    "add_output",
     "delete_node",
     "delete_connection",
     "toggle_connection",
     "change_activation",
     "change_aggregation",
+    "weights",
+    "add_delay",
+    "add_leaky",
+    "add_input",
+    "add_output",
     "change_dynamics",
     "change_plasticity",
     "change_modulatory",
-    "weights",
     "time_constants",
     "izhikevich",
     "coefficients",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -19,15 +19,14 @@ from tweann.columns import (
     canonical,
     check_columns,
     check_steps,
-    codes_of,
     groups_of,
-    names_of,
     needed_groups,
+    read_column,
+    readable,
 )
 from tweann.errors import GenomeError
 from tweann.genes import (
     AGGREGATIONS,
-    CODED_COLUMNS,
     COLUMN_GROUPS,
     MAX_CONNECTIONS,
     MAX_NODES,
@@ -202,7 +201,7 @@ class Genome:
         }
 
     def _node_dicts(self) -> Iterator[dict[str, Any]]:
-        extra = _readable(self.node_extra)
+        extra = readable(self.node_extra)
         for i, node in enumerate(self.node_id.tolist()):
             depth = node >> HASH_BITS
             kind = "input" if depth == 0 else "output" if depth == DEPTH_ONE else "hidden"
@@ -217,7 +216,7 @@ class Genome:
 
     def _connection_dicts(self) -> Iterator[dict[str, Any]]:
         pairs = zip(self.source.tolist(), self.target.tolist(), strict=True)
-        extra = _readable(self.connection_extra)
+        extra = readable(self.connection_extra)
         for i, (source, target) in enumerate(pairs):
             row = {
                 "source": str(source),
@@ -256,8 +255,8 @@ class Genome:
                 target=np.array([_id(row["target"]) for row in connections], dtype=np.int64),
                 weight=np.array([float(row["weight"]) for row in connections]),
                 enabled=np.array([_flag(row["enabled"]) for row in connections], dtype=np.bool_),
-                node_extra={k: _read_column(k, nodes) for k in node_extra},
-                connection_extra={k: _read_column(k, connections) for k in connection_extra},
+                node_extra={k: read_column(k, nodes) for k in node_extra},
+                connection_extra={k: read_column(k, connections) for k in connection_extra},
                 genome_extra={str(k): float(v) for k, v in data.get("genome", {}).items()},
             )
         except GenomeError:
@@ -311,21 +310,6 @@ def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"expected enabled to be true or false, came {value!r:.60}")
     return value
-
-
-def _readable(columns: Mapping[str, Float]) -> dict[str, list[Any]]:
-    """Return columns as lists of JSON values, names for codes."""
-    return {
-        name: names_of(name, values) if name in CODED_COLUMNS else values.tolist()
-        for name, values in columns.items()
-    }
-
-
-def _read_column(name: str, rows: Sequence[Mapping[str, Any]]) -> Float:
-    values = [row[name] for row in rows]
-    if name in CODED_COLUMNS:
-        return codes_of(name, values)
-    return np.array([float(value) for value in values], dtype=np.float64)
 
 
 def _canonical(column: NDArray[Any]) -> bytes:
@@ -507,35 +491,4 @@ def read_block(genes: Genes, block: int, layout: Layout) -> Genome:
             name: float(genes.genome_extra[block, g])
             for g, (name, _) in enumerate(layout.genome_columns)
         },
-    )
-
-
-def seed_network(
-    layout: Layout,
-    connected_inputs: Int,
-    activation: str,
-    aggregation: str = "sum",
-) -> Genome:
-    """Return the genome that fresh ones are copies of: inputs, outputs, and connections between them.
-
-    Args:
-        layout: sizes.
-        connected_inputs: (n,) which inputs are connected to every output; all exist as nodes.
-        activation: of the outputs.
-        aggregation: of the outputs.
-    """
-    inputs, outputs = np.arange(layout.n_inputs), FIRST_OUTPUT + np.arange(layout.n_outputs)
-    c = connected_inputs.size * layout.n_outputs
-    nodes = layout.n_inputs + layout.n_outputs
-    return Genome(
-        n_inputs=layout.n_inputs,
-        n_outputs=layout.n_outputs,
-        node_id=np.concatenate((inputs, outputs)),
-        activation=("identity",) * layout.n_inputs + (activation,) * layout.n_outputs,
-        aggregation=("sum",) * layout.n_inputs + (aggregation,) * layout.n_outputs,
-        bias=np.zeros(nodes),
-        source=np.tile(np.sort(connected_inputs), layout.n_outputs).astype(np.int64),
-        target=np.repeat(outputs, connected_inputs.size).astype(np.int64),
-        weight=np.zeros(c),
-        enabled=np.ones(c, np.bool_),
     )

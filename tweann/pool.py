@@ -20,6 +20,7 @@ from tweann.genome import Genome, check_fits, empty_genes, read_block, write_blo
 from tweann.kernels.breed import BreedingParameters, Litter, breed, find_parents, largest_genome
 from tweann.kernels.checks import first_bad_survivor
 from tweann.kernels.distance import DistanceCoefficients, distances
+from tweann.kernels.enrich import EnrichParameters, enrich
 from tweann.kernels.ids import HASH_BITS
 from tweann.kernels.mutation import MutationOperator
 from tweann.layout import Layout
@@ -28,6 +29,8 @@ from tweann.workers import Workers
 
 #: Structural growth of one mutation: a split adds one node and two connections, a new connection one.
 _NEW_NODES, _NEW_CONNECTIONS = 1, 3
+#: The operators of the second pass that add one node, and at most two connections each.
+_MORE_NODES = 4
 _GROWTH = 1.5
 _SET_VALUES, _IMMIGRANT = int(Operator.SET_VALUES), int(Origin.IMMIGRANT)
 _MEMBER = int(Role.MEMBER)
@@ -269,6 +272,7 @@ class GenomePool:
         generation: int,
         parameters: BreedingParameters,
         immigrants: Sequence[Genome] = (),
+        enrichment: EnrichParameters | None = None,
     ) -> Brood:
         """Return the children of a breeding plan, and behind them immigrants.
 
@@ -278,6 +282,7 @@ class GenomePool:
             generation: when.
             parameters: what all children have in common.
             immigrants: genomes from elsewhere.
+            enrichment: of the second pass, where the run has one.
 
         Raises:
             GenomeError: ``values`` is narrower than a parent has weights and biases, or an immigrant does not
@@ -293,9 +298,10 @@ class GenomePool:
         nodes, connections = largest_genome(
             self.genes.n_nodes, self.genes.n_connections, old["block"], parameters.template
         )
+        splices = 0 if enrichment is None else _MORE_NODES
         self.make_room(
-            min(nodes + _NEW_NODES, self.layout.max_nodes),
-            min(connections + _NEW_CONNECTIONS, self.layout.max_connections),
+            min(nodes + _NEW_NODES + splices, self.layout.max_nodes),
+            min(connections + _NEW_CONNECTIONS + 2 * splices, self.layout.max_connections),
         )
         rows["block"][:n], rows["block"][n:] = self.allocate(n), arrived
         rows["id"][:], rows["generation"][:] = births, generation
@@ -314,6 +320,7 @@ class GenomePool:
             rows["id"],
             np.ones(n) if strength is None else np.ascontiguousarray(strength, dtype=np.float64),
             np.ascontiguousarray(values, dtype=np.float64),
+            np.zeros(n, np.int64),
         )
         room = self.genes.node_id.shape[1]
 
@@ -321,6 +328,9 @@ class GenomePool:
             counts = np.zeros_like(self.mutations)
             marks = np.empty(room, np.bool_)
             breed(self.genes, litter, start, stop, parameters, marks, counts)
+            if enrichment is not None:
+                rng = np.empty(1, np.uint64)
+                enrich(self.genes, litter, start, stop, parameters, enrichment, rng, counts)
             partial.append(counts)
 
         partial: list[Int] = []

@@ -78,6 +78,7 @@ def nursery(plan: Plan, seed: int = 0) -> Nursery:
         birth=np.array([b.number for b in plan.births], np.int64),
         strength=np.array([b.strength for b in plan.births]),
         values=np.array([b.values for b in plan.births]),
+        applied=np.zeros(n, np.int64),
     )
     return Nursery(genes, litter, int(blocks[0]), np.zeros(genes.node_id.shape[1], np.bool_))
 
@@ -154,6 +155,7 @@ def test_births_seeds_and_islands_each_give_other_children() -> None:
             np.array([number]),
             np.ones(1),
             np.zeros((0, 0)),
+            np.zeros(1, np.int64),
         )
         p = parameters(int(block), v, seed, stream, 1.0, False)
         marks = np.zeros(genes.node_id.shape[1], np.bool_)

@@ -29,7 +29,7 @@ from tweann.config.sections import (
     TaskSection,
 )
 from tweann.errors import TweannError
-from tweann.genes import ACTIVATIONS, AGGREGATIONS, COLUMN_GROUPS
+from tweann.genes import ACTIVATIONS, AGGREGATIONS, COLUMN_GROUPS, DYNAMICS, PLASTICITY_RULES
 from tweann.registry import Registry, default_registry, suggestion
 
 #: A configuration is written by hand: a larger file is something else.
@@ -262,6 +262,14 @@ class _Loader:
             ("genome", "output_activation"), [genome.output_activation], ("auto", *activations)
         )
         self._check_all(("genome", "column_groups"), genome.column_groups, tuple(COLUMN_GROUPS))
+        self._check_all(("genome", "dynamics"), genome.dynamics, DYNAMICS)
+        self._check_all(("genome", "plasticity"), genome.plasticity, PLASTICITY_RULES)
+        for name in ("initial_inputs", "initial_outputs"):
+            chosen = getattr(genome, name)
+            if isinstance(chosen, tuple):
+                self._check_all(("genome", name), chosen, None)
+            elif chosen is not None and chosen < (name == "initial_outputs"):
+                self._fault(("genome", name), f"expected names or how many, came {chosen}")
         self._check_all(("genome", "unconnected_inputs"), genome.unconnected_inputs, None)
 
     def _check_all(self, key: Key, names: Sequence[str], known: Sequence[str] | None) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
-from tweann.genes import MAX_CONNECTIONS, MAX_NODES
+from tweann.genes import COLUMN_GROUPS, MAX_CONNECTIONS, MAX_NODES
 
 #: What ends a run that says nothing of its end.
 DEFAULT_GENERATIONS: Final = 500
@@ -113,9 +113,46 @@ class GenomeSettings(Section):
         None,
         description="File of a genome to start from (a warm start) instead of the seed network.",
     )
-    column_groups: tuple[str, ...] = Field(
-        (), description="Optional gene columns: `births` records when each node came to be."
+    initial_inputs: int | tuple[str, ...] | None = Field(
+        None,
+        description="Names of the inputs that the seed network has, or how many, drawn by the run's seed; by "
+        "default all. Mutation `add_input` brings in the others.",
     )
+    initial_outputs: int | tuple[str, ...] | None = Field(
+        None, description="Likewise the outputs; what a network lacks is 0 to the task."
+    )
+    dynamics: tuple[str, ...] = Field(
+        ("static",),
+        min_length=1,
+        description="Names that hidden and output nodes draw their dynamics from: `static`, `delay`, `leaky`, "
+        "`ctrnn`, `cfc`, `ltc`, `izhikevich`.",
+    )
+    plasticity: tuple[str, ...] = Field(
+        ("none",),
+        min_length=1,
+        description="Names that connections draw their rule of lifetime learning from: `none`, `hebbian`, `oja`, "
+        "`abcd`, `trace`, `stdp`.",
+    )
+    modulatory: bool = Field(
+        False,
+        description="Hidden nodes may modulate the learning of others instead of driving them.",
+    )
+    column_groups: tuple[str, ...] = Field(
+        (),
+        description="Optional gene columns beside those that other keys ask for: `births` records when each node "
+        "came to be.",
+    )
+
+    def groups(self) -> tuple[str, ...]:
+        """Return the column groups that these settings ask for, in the order of the table."""
+        wanted = {
+            *self.column_groups,
+            *(("dynamics",) if self.dynamics != ("static",) else ()),
+            *(("izhikevich",) if "izhikevich" in self.dynamics else ()),
+            *(("plasticity",) if self.plasticity != ("none",) or self.modulatory else ()),
+            *(("stdp",) if "stdp" in self.plasticity else ()),
+        }
+        return tuple(name for name in COLUMN_GROUPS if name in wanted)
 
 
 class MutationSettings(Section):
@@ -132,6 +169,18 @@ class MutationSettings(Section):
         description="How often an added connection is to be recurrent, where those are allowed.",
     )
     add_node_rate: Rate = Field(0.1, description="Rate of splitting a connection by a new node.")
+    add_delay_rate: Rate = Field(
+        0.05,
+        description="Rate of putting a delay into a connection, where `genome.dynamics` has it.",
+    )
+    add_leaky_rate: Rate = Field(
+        0.05, description="Likewise a leaky integrator; the path's gain stays."
+    )
+    add_input_rate: Rate = Field(
+        0.05,
+        description="Rate of bringing in an input, where the seed network lacks some.",
+    )
+    add_output_rate: Rate = Field(0.05, description="Likewise an output.")
     delete_connection_rate: Rate = Field(0.0, description="Rate of deleting a connection.")
     delete_node_rate: Rate = Field(0.0, description="Rate of deleting a hidden node.")
     toggle_connection_rate: Rate = Field(
@@ -142,6 +191,16 @@ class MutationSettings(Section):
     )
     change_aggregation_rate: Rate = Field(
         0.0, description="Rate of drawing a hidden node's aggregation anew."
+    )
+    change_dynamics_rate: Rate = Field(
+        0.1, description="Rate of changing a node's dynamics, where there is a choice."
+    )
+    change_plasticity_rate: Rate = Field(
+        0.1,
+        description="Rate of changing a connection's rule of learning, where there is a choice.",
+    )
+    change_modulatory_rate: Rate = Field(
+        0.05, description="Rate of making a hidden node modulatory or plain, where those may be."
     )
     weights_rate: Rate = Field(1.0, description="Rate of mutating the weights and biases.")
     weight_replace_rate: Rate = Field(
@@ -155,6 +214,28 @@ class MutationSettings(Section):
     )
     weight_distribution: Literal["normal", "uniform"] = Field(
         "normal", description="Distribution of perturbations."
+    )
+    time_constants_rate: Rate = Field(
+        0.5,
+        description="Rate of mutating time constants, bounds and time biases, where nodes have them.",
+    )
+    izhikevich_rate: Rate = Field(
+        0.5, description="Rate of mutating the constants of spiking nodes."
+    )
+    coefficients_rate: Rate = Field(
+        0.5, description="Rate of mutating learning rates and coefficients of plastic connections."
+    )
+    constant_replace_rate: Rate = Field(
+        0.05, description="Where those mutate: share of constants that are drawn anew."
+    )
+    constant_perturb_rate: Rate = Field(
+        0.5, description="Share of the other constants that are perturbed."
+    )
+    constant_power: float = Field(
+        0.2,
+        ge=0,
+        description="Scale of a perturbation: of the logarithm of what is positive by nature, otherwise in "
+        "widths of the range that new ones are drawn from.",
     )
     inherit_disabled_rate: Rate = Field(
         0.75, description="In crossover: a gene disabled in either parent is disabled in the child."

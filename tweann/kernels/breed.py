@@ -32,6 +32,7 @@ class Litter(NamedTuple):
     birth: Int  #: birth numbers
     strength: Float
     values: Float  #: (n, d), or (0, 0)
+    applied: Int  #: (n,) written: bits of the mutations of each child
 
 
 class BreedingParameters(NamedTuple):
@@ -141,6 +142,7 @@ def breed(
             copy_genome(genes, litter.parent_a[i], child)
         if operator in (_MUTATE, _CROSSOVER_MUTATE):
             rng[0] = make_key(p.seed, p.stream, number, MUTATE)
-            mutate(genes, child, litter.strength[i], p.mutation, rng, marks, counts)
+            strength = litter.strength[i]
+            litter.applied[i] = mutate(genes, child, strength, p.mutation, rng, marks, counts)
         elif operator == _SET_VALUES:
             set_values(genes, child, litter.values[i], p.mutation.bound)

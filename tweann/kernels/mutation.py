@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tweann.genes import Float, Genes, Int, UInt8
 from tweann.kernels._jit import kernel
 from tweann.kernels.activation import clip
+from tweann.kernels.columns import adapt
 from tweann.kernels.edit import (
     find_connection,
     insert_connection,
@@ -31,7 +32,10 @@ TRIES: Final = 20
 
 
 class MutationOperator(IntEnum):
-    """Positions in ``MutationParameters.rates`` and in the counts, in the order of trial."""
+    """Positions in the counts, in the order of trial; names as in `tweann.genes.MUTATIONS`.
+
+    The first `N_PLAIN` are also those in ``MutationParameters.rates``; the others are those of `kernels.enrich`.
+    """
 
     ADD_NODE = 0
     ADD_CONNECTION = 1
@@ -41,7 +45,20 @@ class MutationOperator(IntEnum):
     CHANGE_ACTIVATION = 5
     CHANGE_AGGREGATION = 6
     WEIGHTS = 7
+    ADD_DELAY = 8
+    ADD_LEAKY = 9
+    ADD_INPUT = 10
+    ADD_OUTPUT = 11
+    CHANGE_DYNAMICS = 12
+    CHANGE_PLASTICITY = 13
+    CHANGE_MODULATORY = 14
+    TIME_CONSTANTS = 15
+    IZHIKEVICH = 16
+    COEFFICIENTS = 17
 
+
+#: How many operators need no optional columns.
+N_PLAIN: Final = int(MutationOperator.WEIGHTS) + 1
 
 _ADD_NODE = int(MutationOperator.ADD_NODE)
 _ADD_CONNECTION = int(MutationOperator.ADD_CONNECTION)
@@ -56,7 +73,7 @@ _WEIGHTS = int(MutationOperator.WEIGHTS)
 class MutationParameters(NamedTuple):
     """Rates in [0, 1], powers >= 0 (a standard deviation, or half the width of a uniform)."""
 
-    rates: Float  #: (n_operators,)
+    rates: Float  #: (N_PLAIN,)
     one: bool  #: at most one operator a child, the first that is drawn and finds a place
     recurrent_share: float  #: how often add_connection asks for a recurrent one
     replace_rate: float  #: per gene: a new draw
@@ -330,9 +347,10 @@ def mutate(
     rng: UInt64Array,
     marks: NDArray[np.bool_],
     counts: Int,
-) -> None:
+) -> int:
     """Mutate a genome: each operator of positive rate in turn is drawn with its rate and applied.
 
+    A self-adaptive genome first mutates its own factors of the power and the rates, then is mutated with these.
     With ``p.one``, the first that is drawn and finds a place ends it, as in the program of the NEAT paper.
 
     Args:
@@ -342,16 +360,28 @@ def mutate(
         rng: (1,) the child's stream.
         marks: (>= N,) room to work in.
         counts: (n_operators, 2) counted up: applied, found no place.
+
+    Returns:
+        Bits of the operators that were applied.
     """
+    applied = 0
+    adaptive = genes.genome_extra.shape[1] > 0
+    if adaptive:
+        adapt(genes.genome_extra[block], rng)
+        strength *= genes.genome_extra[block, 0]
     for operator in range(p.rates.size):
         rate = p.rates[operator]
+        if adaptive:
+            rate *= genes.genome_extra[block, 1 + operator]
         if rate > 0.0 and next_uniform(rng) < rate:
             if apply(operator, genes, block, strength, p, rng, marks):
                 counts[operator, 0] += 1
+                applied |= 1 << operator
                 if p.one:
-                    return
+                    return applied
             else:
                 counts[operator, 1] += 1
+    return applied
 
 
 @kernel

@@ -33,6 +33,8 @@ MUTATE: Final = np.uint64(2)
 CROSSOVER: Final = np.uint64(3)
 EVALUATE: Final = np.uint64(4)
 ASK: Final = np.uint64(5)
+EDGES: Final = np.uint64(9)
+ENRICH: Final = np.uint64(10)
 
 
 def _ziggurat_tables() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
