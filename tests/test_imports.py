@@ -48,6 +48,7 @@ FLOORS = {
     "tweann.config": 4,
     "tweann.observers": 4,
     "tweann.tasks.registration": 4,
+    "tweann.adaptation": 5,
     "tweann.assembly": 5,
     "tweann.champions": 5,
     "tweann.checkpoints": 5,

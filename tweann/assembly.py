@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator, Philox
 
+from tweann.adaptation import OperatorCredit
 from tweann.codec import decode
 from tweann.columns import law_table
 from tweann.config import Config
@@ -17,6 +18,7 @@ from tweann.errors import ConfigError, PluginError
 from tweann.genes import (
     ACTIVATIONS,
     AGGREGATIONS,
+    COLUMN_GROUPS,
     DYNAMICS,
     MUTATIONS,
     PLASTICITY_RULES,
@@ -58,12 +60,20 @@ def make_layout(config: Config, info: TaskInfo, registry: Registry) -> Layout:
         max_nodes=genome.max_nodes,
         max_connections=genome.max_connections,
         recurrent=genome.recurrent,
-        groups=genome.groups(),
+        groups=column_groups(config),
         dt=info.dt,
         weight_bound=genome.weight_bound,
         activations=(*ACTIVATIONS, *plugins),
         custom=np.array(addresses, dtype=np.uint64),
     )
+
+
+def column_groups(config: Config) -> tuple[str, ...]:
+    """Return the optional column groups of the run, in the order of the table."""
+    wanted = set(config.genome.groups())
+    if config.mutation.adapt == "genes":
+        wanted.add("adaptive")
+    return tuple(name for name in COLUMN_GROUPS if name in wanted)
 
 
 def activation_address(name: str, registry: Registry) -> int:
@@ -200,6 +210,13 @@ def mutation_rates(config: Config, layout: Layout) -> Float:
     return np.array(
         [0.0 if idle.get(name) else getattr(config.mutation, f"{name}_rate") for name in MUTATIONS]
     )
+
+
+def make_credit(config: Config, layout: Layout) -> OperatorCredit | None:
+    """Return what learns the rates of mutation from success, where the configuration says so."""
+    if config.mutation.adapt != "success":
+        return None
+    return OperatorCredit(mutation_rates(config, layout))
 
 
 def make_columns(config: Config, layout: Layout) -> ColumnParameters:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.random import Generator, Philox
 
 from tweann import assembly
+from tweann.adaptation import OperatorCredit
 from tweann.champions import ChampionFinder
 from tweann.checkpoints import Checkpoints
 from tweann.codec import encode
@@ -24,7 +25,7 @@ from tweann.genes import Float
 from tweann.genome import Genome
 from tweann.interfaces import Asynchronous, Event, Exchange, Storage, Strategy, StrategyContext
 from tweann.kernels.breed import BreedingParameters
-from tweann.kernels.mutation import MutationOperator
+from tweann.kernels.mutation import N_PLAIN, MutationOperator
 from tweann.kernels.random import ASK, make_key
 from tweann.kernels.summary import Summary, count_genes, summarise
 from tweann.network import Network
@@ -106,6 +107,7 @@ class Evolution:
         self._rng = Generator(Philox(key=0))
         self._fresh_state: dict[str, Any] = dict(self._rng.bit_generator.state)
         self._enrichment = assembly.make_enrichment(config, info, self.layout)
+        self._credit = assembly.make_credit(config, self.layout)
         self._exchange = exchange
         self._evaluator = Evaluator(config, self.task, self.pool, self.scaling, self._registry)
         self._storage: Storage | None = None
@@ -498,12 +500,30 @@ class Evolution:
 
     def _parameters(self) -> BreedingParameters:
         """Return the breeding parameters of this generation."""
+        if self._credit is not None:
+            self._set_rates(self._credit.rates)
         births = [i for i, (name, _) in enumerate(self.layout.node_columns) if name == "birth"]
         if not births:
             return self._breeding
         extra = self._breeding.mutation.node_extra.copy()
         extra[births] = self.generation
         return self._breeding._replace(mutation=self._breeding.mutation._replace(node_extra=extra))
+
+    def _set_rates(self, rates: Float) -> None:
+        """Let children be mutated with other rates, (n_operators,), from now on."""
+        mutation = self._breeding.mutation._replace(rates=rates[:N_PLAIN])
+        self._breeding = self._breeding._replace(mutation=mutation)
+        if self._enrichment is not None:
+            self._enrichment = self._enrichment._replace(rates=rates[N_PLAIN:])
+
+    def _give_credit(self, credit: OperatorCredit, brood: Brood) -> None:
+        """Let operators be judged by how children compare with their first parents."""
+        view, rows = self.pool.view(), brood.rows
+        fitness = dict(zip(view.id.tolist(), view.fitness.tolist(), strict=True))
+        parents = np.array([fitness.get(parent, np.nan) for parent in rows["parent_a"].tolist()])
+        known = ~np.isnan(parents)
+        better = rows["fitness"] > parents  # false where either failed
+        credit.learn(brood.applied[known], better[known])
 
     def _check_interrupted(self) -> None:
         if self._interrupted:
@@ -525,6 +545,8 @@ class Evolution:
             self._reached_target = True
         self.n_evaluations += found.n_evaluations
         self.n_failed += found.n_failed
+        if self._credit is not None:
+            self._give_credit(self._credit, brood)
         n, fitness, first = len(brood), rows["fitness"], int(rows["id"][0])
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(brood))
         self.pool.keep(

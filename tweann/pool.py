@@ -120,10 +120,12 @@ class Brood:
 
     Attributes:
         rows: their columns; evaluations are written here.
+        applied: (n,) bits of the mutations of each child, 0 for immigrants.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, applied: Int | None = None) -> None:
         self.rows = rows
+        self.applied = np.zeros(rows["block"].size, np.int64) if applied is None else applied
 
     def __len__(self) -> int:
         return self.rows.n
@@ -320,7 +322,7 @@ class GenomePool:
             rows["id"],
             np.ones(n) if strength is None else np.ascontiguousarray(strength, dtype=np.float64),
             np.ascontiguousarray(values, dtype=np.float64),
-            np.zeros(n, np.int64),
+            np.zeros(births.size, np.int64),
         )
         room = self.genes.node_id.shape[1]
 
@@ -337,7 +339,7 @@ class GenomePool:
         self.workers.run(breed_slice, n)
         for counts in partial:
             self.mutations += counts
-        return Brood(rows)
+        return Brood(rows, litter.applied)
 
     def _check_values(self, operator: UInt8, parent_a: Int, values: Float) -> None:
         given = (operator == _SET_VALUES).nonzero()[0]

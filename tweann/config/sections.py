@@ -161,7 +161,14 @@ class MutationSettings(Section):
     mode: Literal["one", "all"] = Field(
         "all",
         description="`one`: at most one kind of mutation a child, structural ones tried first in "
-        "order, as in the NEAT paper's program. `all`: each drawn independently.",
+        "order, as in the NEAT paper's program; and at most one of those of dynamics, plasticity, inputs and "
+        "outputs. `all`: each drawn independently.",
+    )
+    adapt: Literal["none", "genes", "success"] = Field(
+        "none",
+        description="`genes`: each genome has factors of its own for the power and for each rate, which mutate and "
+        "are inherited. `success`: rates follow the share of children that are better than their parent. "
+        "`none`: rates stay.",
     )
     add_connection_rate: Rate = Field(0.2, description="Rate of adding a connection.")
     recurrent_share: Rate = Field(

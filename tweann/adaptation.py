@@ -1,0 +1,69 @@
+"""Rates of mutation that are learned from success: adaptive operator selection by probability matching.
+
+Once a generation each operator is credited with the share of its children that are better than their (first) parent.
+Its rate is the configured one times its share of all credit, a share of 1/K leaving it as it is.
+
+Source: Thierens, "An adaptive pursuit strategy for allocating operator probabilities" (GECCO 2005), eqs. 1 and 2.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from tweann.genes import Bool, Float, Int
+from tweann.interfaces import State
+
+#: How much of a credit is forgotten in a generation.
+MEMORY: Final = 0.1
+#: The least share of an operator, of what it would have if all were equal: none is given up for ever.
+LEAST: Final = 0.2
+
+
+class OperatorCredit:
+    """What each mutation operator has been worth.
+
+    Args:
+        rates: (n_operators,) configured rates; those that are 0 stay 0.
+
+    Attributes:
+        quality: (n_operators,) moving average of success, in [0, 1]; 1 at first, so that all are tried.
+    """
+
+    def __init__(self, rates: Float) -> None:
+        self._base = rates.copy()
+        self.quality: Float = np.ones(rates.size)
+
+    @property
+    def rates(self) -> Float:
+        """(n_operators,) in [0, 1]: the rates of the next breeding."""
+        active = self._base > 0.0
+        k = max(int(active.sum()), 1)
+        quality = np.where(active, self.quality, 0.0)
+        total = float(quality.sum())
+        share = quality / total if total > 0.0 else np.full(quality.size, 1.0 / k)
+        probability = LEAST / k + (1.0 - LEAST) * share
+        return np.minimum(self._base * probability * k, 1.0)
+
+    def learn(self, applied: Int, better: Bool) -> None:
+        """Take the outcome of a generation.
+
+        Args:
+            applied: (n,) bits of the operators of each child.
+            better: (n,) whether the child is better than its parent.
+        """
+        for operator in range(self.quality.size):
+            its = (applied >> operator & 1).astype(np.bool_)
+            n = int(its.sum())
+            if n:
+                success = int(better[its].sum()) / n
+                self.quality[operator] += MEMORY * (success - self.quality[operator])
+
+    def state(self) -> State:
+        """Return what is remembered."""
+        return {"quality": self.quality.copy()}
+
+    def restore(self, state: State) -> None:
+        """Go on from ``state``."""
+        self.quality = np.array(state["quality"], dtype=np.float64)
