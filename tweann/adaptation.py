@@ -14,6 +14,7 @@ import numpy as np
 
 from tweann.genes import Bool, Float, Int
 from tweann.interfaces import State
+from tweann.pool import Brood, GenomePool
 
 #: How much of a credit is forgotten in a generation.
 MEMORY: Final = 0.1
@@ -59,6 +60,15 @@ class OperatorCredit:
             if n:
                 success = int(better[its].sum()) / n
                 self.quality[operator] += MEMORY * (success - self.quality[operator])
+
+    def compare(self, pool: GenomePool, brood: Brood) -> None:
+        """Learn from how children compare with their first parents, where these are still in the pool."""
+        ids, rows = pool.rows["id"].tolist(), brood.rows
+        fitness = dict(zip(ids, pool.rows["fitness"].tolist(), strict=True))
+        parents = np.array([fitness.get(parent, np.nan) for parent in rows["parent_a"].tolist()])
+        known = ~np.isnan(parents)
+        better = rows["fitness"] > parents  # false where the child failed
+        self.learn(brood.applied[known], better[known])
 
     def state(self) -> State:
         """Return what is remembered."""

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.random import Generator, Philox
 
 from tweann import assembly
-from tweann.adaptation import OperatorCredit
 from tweann.champions import ChampionFinder
 from tweann.checkpoints import Checkpoints
 from tweann.codec import encode
@@ -516,15 +515,6 @@ class Evolution:
         if self._enrichment is not None:
             self._enrichment = self._enrichment._replace(rates=rates[N_PLAIN:])
 
-    def _give_credit(self, credit: OperatorCredit, brood: Brood) -> None:
-        """Let operators be judged by how children compare with their first parents."""
-        view, rows = self.pool.view(), brood.rows
-        fitness = dict(zip(view.id.tolist(), view.fitness.tolist(), strict=True))
-        parents = np.array([fitness.get(parent, np.nan) for parent in rows["parent_a"].tolist()])
-        known = ~np.isnan(parents)
-        better = rows["fitness"] > parents  # false where either failed
-        credit.learn(brood.applied[known], better[known])
-
     def _check_interrupted(self) -> None:
         if self._interrupted:
             self._interrupted = False
@@ -546,7 +536,7 @@ class Evolution:
         self.n_evaluations += found.n_evaluations
         self.n_failed += found.n_failed
         if self._credit is not None:
-            self._give_credit(self._credit, brood)
+            self._credit.compare(self.pool, brood)
         n, fitness, first = len(brood), rows["fitness"], int(rows["id"][0])
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(brood))
         self.pool.keep(
