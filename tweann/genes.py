@@ -253,7 +253,7 @@ COLUMN_LAWS: dict[str, ColumnLaw] = {
     "izhikevich_c": ColumnLaw(_SPIKING, "izhikevich", "sum", -70.0, -45.0, -70.0, -45.0),
     "izhikevich_d": ColumnLaw(_SPIKING, "izhikevich", "factor", 0.05, 10.0, 0.05, 10.0),
     "learning_rate": ColumnLaw(PLASTICITY_RULES[1:], "coefficients", "sum", -10.0, 10.0, -1.0, 1.0),
-    "decay": ColumnLaw(("hebbian",), "coefficients", "sum", 0.0, 1.0, 0.0, 0.2),
+    "decay": ColumnLaw(("hebbian",), "coefficients", "sum", 0.0, 1.0, 0.0, 1.0),
     "trace_decay": ColumnLaw(("trace",), "coefficients", "sum", 0.0, 1.0, 0.5, 1.0),
     "coefficient_a": _COEFFICIENT,
     "coefficient_b": _COEFFICIENT,

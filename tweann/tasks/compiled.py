@@ -139,11 +139,15 @@ class CompiledTask(Task):
     def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
         """Run every network through all episodes; fitness is their mean."""
         result = Evaluations.empty(len(networks), self.info)
-        episodes = keys.episodes(self.info.episodes)
+        episodes = self.episode_keys(keys)
         self.run_episodes(networks, episodes, self.simulation, self._max_steps, result)
         if self._solved_at is not None:
             result.solved[:] = result.fitness >= self._solved_at
         return result
+
+    def episode_keys(self, keys: EvaluationKeys) -> UInt64Array:
+        """Return the keys that the resets of the task's episodes get, (episodes,)."""
+        return keys.episodes(self.info.episodes)
 
     def run_episodes(
         self,

@@ -14,7 +14,12 @@ def tweann_tasks() -> Mapping[str, str]:
         "double-pole-no-velocities": "tweann.tasks.double_pole:DoublePoleNoVelocities",
         "external": "tweann.tasks.external:External",
         "parity": "tweann.tasks.parity:Parity",
+        "probabilistic-bandit": "tweann.tasks.bandits:ProbabilisticBandit",
+        "reversal-bandit": "tweann.tasks.bandits:ReversalBandit",
+        "sequence-recall": "tweann.tasks.memory:SequenceRecall",
         "single-pole": "tweann.tasks.single_pole:SinglePole",
+        "t-maze": "tweann.tasks.memory:TMaze",
         "table": "tweann.tasks.csv_table:CsvTable",
+        "two-cue-t-maze": "tweann.tasks.memory:TwoCueTMaze",
         "xor": "tweann.tasks.parity:Xor",
     }
