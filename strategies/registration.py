@@ -11,5 +11,7 @@ from tweann.hookspecs import hookimpl
 def tweann_strategies() -> Mapping[str, str]:
     return {
         "generational": "tweann.strategies.generational:Generational",
+        "map-elites": "tweann.strategies.map_elites:MapElites",
+        "novelty": "tweann.strategies.novelty:Novelty",
         "steady-state": "tweann.strategies.steady_state:SteadyState",
     }

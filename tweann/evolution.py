@@ -88,7 +88,7 @@ class Evolution:
         self.layout = assembly.make_layout(config, info, self._registry)
         self.scaling = assembly.make_scaling(config, info)
         self._strategy: Strategy = self._registry.resolve("strategy", config.strategy.name)(
-            config.strategy.settings, StrategyContext(info, config.species)
+            config.strategy.settings, StrategyContext(info, config.species, config.genome.bias)
         )
         self._population: int = config.strategy.settings.population  # type: ignore[attr-defined] # checked on loading
         self._workers = Workers(assembly.count_workers(config))
@@ -226,6 +226,11 @@ class Evolution:
     def seconds(self) -> float:
         """Seconds since the run began."""
         return time.perf_counter() - self._started
+
+    @property
+    def strategy(self) -> Strategy:
+        """Return the run's strategy, for what only it can tell, such as the heat map of an archive."""
+        return self._strategy
 
     def interrupt(self) -> None:
         """Ask the run to stop as soon as it can; safe in a signal handler."""

@@ -126,10 +126,12 @@ class StrategyContext:
     Attributes:
         task: sizes, names, and what the task calls solved.
         species: section [species] of the configuration.
+        bias: whether nodes have biases that evolve; where not, values for ``SET_VALUES`` leave them as they are.
     """
 
     task: TaskInfo
     species: SpeciesSettings
+    bias: bool = True
 
 
 @runtime_checkable

@@ -156,11 +156,15 @@ class Evaluations:
         self.reasons[k] = reason
 
     def fail_invalid(self, reason: str) -> None:
-        """Mark every entry whose fitness is not a finite number as failed, and say why."""
+        """Mark every entry whose fitness, or descriptor, is not of finite numbers as failed, and say why."""
         valid = np.isfinite(self.fitness)
         if not valid.all():
             for k in np.flatnonzero(~valid).tolist():
                 self.fail(k, Flag.INVALID, reason)
+        if self.descriptor.size and not np.isfinite(self.descriptor).all():
+            broken = ~np.isfinite(self.descriptor).all(axis=1)
+            for k in np.flatnonzero(broken & valid).tolist():
+                self.fail(k, Flag.INVALID, "the descriptor is not of finite numbers")
 
 
 def _checked(value: object, n_descriptor: int, n_objectives: int) -> Evaluation:

@@ -1,0 +1,115 @@
+"""The MAP-Elites archive: which cell a descriptor falls into, and who holds each cell.
+
+Source: Mouret & Clune, "Illuminating search spaces by mapping elites" (arXiv:1504.04909, 2015).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from tweann.genes import Float, Int
+from tweann.kernels._jit import kernel
+from tweann.kernels.random import mix
+
+#: Instead of a cell: the descriptor is not a finite number.
+NOT_FINITE: Final = -1
+#: Instead of a cell: the descriptor is out of bounds, and such are rejected.
+REJECTED: Final = -2
+
+
+@kernel
+def grid_cells(
+    descriptor: Float, low: Float, high: Float, bins: Int, clip: bool, out: Int
+) -> None:
+    """Write the cell of each descriptor: its bins' numbers as one, the last dimension's counting least.
+
+    Args:
+        descriptor: (n, d).
+        low, high: (d,) the bounds, low < high; the upper one belongs to the last bin.
+        bins: (d,) >= 1 each.
+        clip: what lies out of bounds counts as on the bound; otherwise it is `REJECTED`.
+        out: (n,) written.
+    """
+    for k in range(out.size):
+        cell = 0
+        for i in range(low.size):
+            x = descriptor[k, i]
+            if not np.isfinite(x):
+                cell = NOT_FINITE
+                break
+            if not clip and (x < low[i] or x > high[i]):
+                cell = REJECTED  # unless a later dimension is not finite
+            if cell >= 0:
+                # clipped as a float: a cast of what is out of range could give any integer
+                share = (min(max(x, low[i]), high[i]) - low[i]) / (high[i] - low[i])
+                cell = cell * bins[i] + min(int(share * bins[i]), bins[i] - 1)
+        out[k] = cell
+
+
+@kernel
+def find_slot(cell: int, keys: Int) -> int:
+    """Return where ``cell`` stands in a hash table, or the free place (-1) where it would go.
+
+    Args:
+        cell: >= 0.
+        keys: a power of two of places, not all taken; linear probing.
+    """
+    mask = np.uint64(keys.size - 1)
+    at = mix(np.uint64(cell)) & mask
+    while keys[at] != cell and keys[at] != -1:
+        at = (at + np.uint64(1)) & mask
+    return np.int64(at)
+
+
+@kernel
+def place(
+    n_rows: int,
+    cell: Int,
+    fitness: Float,
+    keys: Int,
+    slots: Int,
+    index: Int,
+    out_cell: Int,
+    out_fitness: Float,
+) -> tuple[int, int]:
+    """Let children compete for cells, one after the other; a child has to be better than who is there.
+
+    An elite that stays keeps its row, a child that is better takes the row of whom it replaces, and those in
+    new cells come behind, so the order is the same however the cells are numbered.
+
+    Args:
+        n_rows: how many are in the archive already, each in a cell of its own.
+        cell: (n_rows + n,) of the elites, then of the children; below 0: not to be placed.
+        fitness: (n_rows + n,); a child with NaN is not placed.
+        keys, slots: room for a hash table, a power of two of places and at least twice n_rows + n.
+        index: (n_rows + n,) written: who holds each row.
+        out_cell, out_fitness: (n_rows + n,) written: cell and fitness of these.
+
+    Returns:
+        How many rows there are now, and how many children are among them.
+    """
+    for i in range(keys.size):
+        keys[i] = -1
+    for row in range(n_rows):
+        at = find_slot(cell[row], keys)
+        keys[at], slots[at] = cell[row], row
+        index[row], out_cell[row], out_fitness[row] = row, cell[row], fitness[row]
+    n = n_rows
+    for child in range(n_rows, cell.size):
+        if cell[child] < 0 or np.isnan(fitness[child]):
+            continue
+        at = find_slot(cell[child], keys)
+        if keys[at] == -1:
+            keys[at], slots[at] = cell[child], n
+            index[n], out_cell[n], out_fitness[n] = child, cell[child], fitness[child]
+            n += 1
+        else:
+            row = slots[at]
+            if fitness[child] > out_fitness[row]:
+                index[row], out_fitness[row] = child, fitness[child]
+    placed = 0
+    for row in range(n):
+        placed += index[row] >= n_rows
+    return n, placed
