@@ -40,7 +40,9 @@ class DescriptorSettings(Section):
     ) -> tuple[tuple[float, float], ...] | None:
         for low, high in bounds or ():
             if low >= high:
-                raise ValueError(f"expected a lower bound below the upper one, came {low} and {high}")
+                raise ValueError(
+                    f"expected a lower bound below the upper one, came {low} and {high}"
+                )
         return bounds
 
 
@@ -61,7 +63,9 @@ class Descriptors:
             number of dimensions.
     """
 
-    def __init__(self, settings: DescriptorSettings, context: StrategyContext, strategy: str) -> None:
+    def __init__(
+        self, settings: DescriptorSettings, context: StrategyContext, strategy: str
+    ) -> None:
         self._size, task = settings.descriptor == "size", context.task
         dimensions = _SIZES if self._size else task.descriptor
         if not dimensions:

@@ -47,21 +47,27 @@ class MapElitesSettings(DescriptorSettings):
     )
     cells: int = Field(1_000, ge=1, description="Of a CVT: how many cells.")
     cvt_samples: int = Field(
-        25_000, ge=1, le=10_000_000, description="Of a CVT: points that are shared out, at least `cells`."
+        25_000,
+        ge=1,
+        le=10_000_000,
+        description="Of a CVT: points that are shared out, at least `cells`.",
     )
     cvt_seed: int = Field(
-        1, ge=0, le=2**63 - 1, description="Of a CVT: its seed, so that all runs have the same cells."
+        1,
+        ge=0,
+        le=2**63 - 1,
+        description="Of a CVT: its seed, so that all runs have the same cells.",
     )
-    max_cells: int = Field(10_000, ge=1, le=100_000_000, description="Cap on the cells of an archive.")
+    max_cells: int = Field(
+        10_000, ge=1, le=100_000_000, description="Cap on the cells of an archive."
+    )
     out_of_bounds: Literal["clip", "reject"] = Field(
         "clip",
         description="A descriptor out of bounds: `clip`: counts as on the bound. `reject`: is not "
         "kept.",
     )
     crossover_rate: Rate = Field(0.25, description="Share of children of two elites.")
-    crossover_mutate_rate: Rate = Field(
-        1.0, description="Share of these that are mutated as well."
-    )
+    crossover_mutate_rate: Rate = Field(1.0, description="Share of these that are mutated as well.")
     iso_line_rate: Rate = Field(
         0.0,
         description="Share of children that have an elite's structure, and its weights with noise and a "
@@ -129,7 +135,9 @@ class MapElites:
         s, names = self._settings, self._descriptors.names
         low, high, clip = self._descriptors.low, self._descriptors.high, s.out_of_bounds == "clip"
         if s.archive == "cvt":
-            check_cells(s.cells, s.max_cells, f"strategy.cells = {s.cells:,}", "lower strategy.cells")
+            check_cells(
+                s.cells, s.max_cells, f"strategy.cells = {s.cells:,}", "lower strategy.cells"
+            )
             return Voronoi(low, high, s.cells, s.cvt_samples, s.cvt_seed, clip)
         bins = s.bins if isinstance(s.bins, tuple) else (s.bins,) * len(names)
         if len(bins) != len(names):
@@ -180,9 +188,7 @@ class MapElites:
         swap = np.asarray(crossover) & (fitness[b] > fitness[a])
         a[swap], b[swap] = b[swap], a[swap]
 
-    def _iso_lines(
-        self, pool: PoolView, a: Int, b: Int, line: object, rng: Generator
-    ) -> Float:
+    def _iso_lines(self, pool: PoolView, a: Int, b: Int, line: object, rng: Generator) -> Float:
         """Return (n, d) values, filled in for the children that ``line`` marks."""
         s, genes = self._settings, pool.pool.genes
         children = np.flatnonzero(np.asarray(line))
@@ -193,7 +199,16 @@ class MapElites:
 
         def vary(start: int, stop: int) -> None:
             iso_lines(
-                genes, parents, others, start, stop, s.iso_sigma, s.line_sigma, self._biases, keys, found
+                genes,
+                parents,
+                others,
+                start,
+                stop,
+                s.iso_sigma,
+                s.line_sigma,
+                self._biases,
+                keys,
+                found,
             )
 
         pool.pool.workers.run(vary, children.size)

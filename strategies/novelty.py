@@ -31,7 +31,10 @@ class NoveltySettings(DescriptorSettings):
 
     population: int = Field(250, ge=1, description="Members, and evaluations a generation.")
     neighbours: int = Field(
-        15, ge=1, le=1_000, description="Novelty is the mean distance to so many nearest neighbours."
+        15,
+        ge=1,
+        le=1_000,
+        description="Novelty is the mean distance to so many nearest neighbours.",
     )
     replacement: Literal["all", "children"] = Field(
         "all",
@@ -40,9 +43,7 @@ class NoveltySettings(DescriptorSettings):
     )
     tournament_size: int = Field(3, ge=1, description="Contestants for each parent's place.")
     crossover_rate: Rate = Field(0.25, description="Share of children of two parents.")
-    crossover_mutate_rate: Rate = Field(
-        1.0, description="Share of these that are mutated as well."
-    )
+    crossover_mutate_rate: Rate = Field(1.0, description="Share of these that are mutated as well.")
     fitness_weight: Rate = Field(
         0.0,
         description="Share of the fitness in the score by which parents and survivors are chosen. Novelty and "
@@ -127,7 +128,9 @@ class Novelty:
         """Measure everybody's novelty anew, fill the archive, and keep who scores best."""
         s = self._settings
         n_old, total = len(pool), len(pool) + len(brood)
-        descriptor = np.concatenate((self._descriptors.scaled(pool), self._descriptors.scaled(brood)))
+        descriptor = np.concatenate(
+            (self._descriptors.scaled(pool), self._descriptors.scaled(brood))
+        )
         fitness = np.concatenate((pool.fitness, brood.fitness))
         valid = np.flatnonzero(np.isfinite(descriptor).all(axis=1) & ~np.isnan(fitness))
         novelty = np.full(total, np.nan)

@@ -62,9 +62,7 @@ class NoveltyArchive:
         self.descriptor, self.fitness = points, values
 
 
-def measure(
-    points: Float, fitness: Float, n: int, k: int, workers: Workers
-) -> tuple[Float, Float]:
+def measure(points: Float, fitness: Float, n: int, k: int, workers: Workers) -> tuple[Float, Float]:
     """Return novelty and local competition of the first ``n`` points among all.
 
     Args:

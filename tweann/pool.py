@@ -17,7 +17,14 @@ from numpy.typing import DTypeLike, NDArray
 from tweann.errors import FormatError, GenomeError, PluginError
 from tweann.genes import AGGREGATIONS, Bool, Float, Genes, Int, Operator, Origin, Role, UInt8
 from tweann.genome import Genome, check_fits, empty_genes, read_block, write_block
-from tweann.kernels.breed import BreedingParameters, Litter, breed, find_parents, largest_genome
+from tweann.kernels.breed import (
+    BreedingParameters,
+    Litter,
+    breed,
+    find_parents,
+    first_unset,
+    largest_genome,
+)
 from tweann.kernels.checks import first_bad_survivor
 from tweann.kernels.distance import DistanceCoefficients, distances
 from tweann.kernels.enrich import EnrichParameters, enrich
@@ -291,8 +298,7 @@ class GenomePool:
                 fit this pool's layout; then nothing is bred.
         """
         n = operator.size
-        if values is None:
-            values = np.zeros((0, 0))
+        values = np.ascontiguousarray(np.zeros((0, 0)) if values is None else values, np.float64)
         self._check_values(operator, parent_a, values)
         arrived = self.insert(immigrants) if immigrants else np.zeros(0, np.int64)
         rows = self.make_rows(births.size)
@@ -321,7 +327,7 @@ class GenomePool:
             rows["block"],
             rows["id"],
             np.ones(n) if strength is None else np.ascontiguousarray(strength, dtype=np.float64),
-            np.ascontiguousarray(values, dtype=np.float64),
+            values,
             np.zeros(births.size, np.int64),
         )
         room = self.genes.node_id.shape[1]
@@ -342,22 +348,24 @@ class GenomePool:
         return Brood(rows, litter.applied)
 
     def _check_values(self, operator: UInt8, parent_a: Int, values: Float) -> None:
-        given = (operator == _SET_VALUES).nonzero()[0]
-        if given.size == 0:
+        given = operator == _SET_VALUES
+        if not given.any():
             return
-        blocks = self.rows["block"][parent_a[given]]
-        ids = self.genes.node_id
-        for child, block in zip(given, blocks, strict=True):
-            n_nodes = int(self.genes.n_nodes[block])
-            n_inputs = int(np.searchsorted(ids[block, :n_nodes], 1 << HASH_BITS))
-            expected = int(self.genes.n_connections[block]) + n_nodes - n_inputs
-            if values.ndim != 2 or values.shape[0] != operator.size or values.shape[1] < expected:
-                raise GenomeError(
-                    f"plan.values: child {child} has {expected} weights and biases, "
-                    f"expected shape ({operator.size}, >= {expected}), came {values.shape}"
-                )
-            if not np.isfinite(values[child, :expected]).all():
-                raise GenomeError(f"plan.values: child {child} has one that is not a finite number")
+        fits = values.ndim == 2 and values.shape[0] == operator.size
+        blocks = np.where(given, self.rows["block"][parent_a], -1)
+        child = first_unset(self.genes, blocks, values) if fits else int(np.argmax(given))
+        if child < 0:
+            return
+        block = int(blocks[child])
+        n_nodes = int(self.genes.n_nodes[block])
+        n_inputs = int(np.searchsorted(self.genes.node_id[block, :n_nodes], 1 << HASH_BITS))
+        expected = int(self.genes.n_connections[block]) + n_nodes - n_inputs
+        if not fits or values.shape[1] < expected:
+            raise GenomeError(
+                f"plan.values: child {child} has {expected} weights and biases, "
+                f"expected shape ({operator.size}, >= {expected}), came {values.shape}"
+            )
+        raise GenomeError(f"plan.values: child {child} has one that is not a finite number")
 
     # --------------------------------------------------------------- survival
 

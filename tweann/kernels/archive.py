@@ -20,9 +20,7 @@ REJECTED: Final = -2
 
 
 @kernel
-def grid_cells(
-    descriptor: Float, low: Float, high: Float, bins: Int, clip: bool, out: Int
-) -> None:
+def grid_cells(descriptor: Float, low: Float, high: Float, bins: Int, clip: bool, out: Int) -> None:
     """Write the cell of each descriptor: its bins' numbers as one, the last dimension's counting least.
 
     Args:

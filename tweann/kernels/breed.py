@@ -91,6 +91,31 @@ def set_values(genes: Genes, block: int, values: Float, bound: float) -> None:
 
 
 @kernel
+def first_unset(genes: Genes, parents: Int, values: Float) -> int:
+    """Return the first genome that ``values`` cannot be set in: too few, or one is not a finite number; or -1.
+
+    Args:
+        genes, parents: (n,) blocks; -1: not to be set.
+        values: (n, d) as for `set_values`.
+    """
+    for k in range(parents.size):
+        block = parents[k]
+        if block < 0:
+            continue
+        n = genes.n_connections[block] + genes.n_nodes[block]
+        for i in range(genes.n_nodes[block]):
+            if not is_input(genes.node_id[block, i]):
+                break
+            n -= 1
+        if n > values.shape[1]:
+            return k
+        for i in range(n):
+            if not np.isfinite(values[k, i]):
+                return k
+    return -1
+
+
+@kernel
 def get_values(genes: Genes, block: int, out: Float) -> int:
     """Write weights, then biases of hidden and output nodes, in gene order; return how many."""
     at = 0
