@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from tweann.config.sections import Rate
 from tweann.errors import ConfigError
-from tweann.genes import Float, Int, Operator
+from tweann.genes import Bool, Float, Int, Operator
 from tweann.interfaces import BreedingPlan, State, StrategyContext, Survivors
 from tweann.kernels.archive import NOT_FINITE, REJECTED, place
 from tweann.kernels.iso_line import iso_lines
@@ -163,35 +163,30 @@ class MapElites:
         m = len(pool)
         if m == 0:
             return BreedingPlan.fresh(n)
-        parents = rng.integers(0, m, (2, n))
-        chance = rng.random((2, n))
-        operator = np.full(n, _MUTATE)
-        edge = s.crossover_rate
-        operator[chance[0] < edge + s.iso_line_rate + s.random_rate] = _FRESH
-        operator[chance[0] < edge + s.iso_line_rate] = _SET_VALUES
-        crossover = chance[0] < edge
-        operator[crossover] = np.where(
-            chance[1, crossover] < s.crossover_mutate_rate, _CROSSOVER_MUTATE, _CROSSOVER
-        )
-        a, b = parents
-        line = operator == _SET_VALUES
-        a[operator == _FRESH] = -1
+        a, b = rng.integers(0, m, (2, n))
+        chance = rng.random(n)
+        crossover = chance < s.crossover_rate
+        line = (chance < s.crossover_rate + s.iso_line_rate) & ~crossover
+        operator = np.where(line, _SET_VALUES, _MUTATE)
         b[~(crossover | line)] = -1
-        self._put_fitter_first(pool, a, b, crossover)
-        values = self._iso_lines(pool, a, b, line, rng) if line.any() else None
+        if s.random_rate:
+            fresh = chance >= 1.0 - s.random_rate
+            operator[fresh], a[fresh], b[fresh] = _FRESH, -1, -1
+            line &= ~fresh  # where the shares' sum is rounded
+            crossover &= ~fresh
+        if s.crossover_rate:
+            mutated = rng.random(n) < s.crossover_mutate_rate
+            operator[crossover] = np.where(mutated, _CROSSOVER_MUTATE, _CROSSOVER)[crossover]
+            fitness = pool.fitness  # the fitter is dominant; of equals the one drawn first
+            swap = crossover & (fitness[b] > fitness[a])
+            a[swap], b[swap] = b[swap], a[swap]
+        values = self._iso_lines(pool, a, b, line, rng) if s.iso_line_rate and line.any() else None
         return BreedingPlan(operator, a, b, values=values)
 
-    @staticmethod
-    def _put_fitter_first(pool: PoolView, a: Int, b: Int, crossover: object) -> None:
-        """Let the fitter parent of each crossover be dominant; of equals the one drawn first."""
-        fitness = pool.fitness
-        swap = np.asarray(crossover) & (fitness[b] > fitness[a])
-        a[swap], b[swap] = b[swap], a[swap]
-
-    def _iso_lines(self, pool: PoolView, a: Int, b: Int, line: object, rng: Generator) -> Float:
+    def _iso_lines(self, pool: PoolView, a: Int, b: Int, line: Bool, rng: Generator) -> Float:
         """Return (n, d) values, filled in for the children that ``line`` marks."""
         s, genes = self._settings, pool.pool.genes
-        children = np.flatnonzero(np.asarray(line))
+        children = np.flatnonzero(line)
         parents, others = pool.blocks[a[children]], pool.blocks[b[children]]
         width = int((genes.n_connections[parents] + genes.n_nodes[parents]).max())
         found = np.empty((children.size, width))
