@@ -49,7 +49,9 @@ def test_without_noise_all_matching_genes_lie_on_one_line(parents: list[Genome],
     step = 0.7 * Stream(key).normal()
     for gene, value in zip(a.connections, values, strict=False):
         match = b.connection(gene.source, gene.target)
-        expected = gene.weight if match is None else gene.weight + step * (match.weight - gene.weight)
+        expected = (
+            gene.weight if match is None else gene.weight + step * (match.weight - gene.weight)
+        )
         assert value == pytest.approx(expected, abs=1e-12)
 
 

@@ -31,7 +31,9 @@ def measured(
 @PROPERTY
 @given(st.data(), st.integers(1, 3), st.integers(1, 8))
 def test_it_is_the_twins(data: st.DataObject, d: int, k: int) -> None:
-    rows = data.draw(st.lists(st.lists(COORDINATE, min_size=d, max_size=d), min_size=1, max_size=25))
+    rows = data.draw(
+        st.lists(st.lists(COORDINATE, min_size=d, max_size=d), min_size=1, max_size=25)
+    )
     fitness = [data.draw(st.integers(0, 3).map(float)) for _ in rows]
     start = data.draw(st.integers(0, len(rows)))
     stop = data.draw(st.integers(start, len(rows)))

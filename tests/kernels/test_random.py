@@ -135,6 +135,19 @@ def test_normals_are_the_twins_bit_for_bit_tail_included() -> None:
     assert max(drawn) > ZIGGURAT_X[1]
 
 
+@pytest.mark.parametrize("pieces", [[60_000], [1, 0, 499, 59_500]])
+def test_many_normals_are_the_same_as_one_after_the_other(pieces: list[int]) -> None:
+    rng, twin, found = stream(7), Stream(7), []
+    for n in pieces:
+        out = np.full(n + 1, np.nan)
+        random.fill_normals(rng, n, out)
+        assert np.isnan(out[n])
+        found += out[:n].tolist()
+    assert found == [twin.normal() for _ in range(60_000)]
+    assert int(rng[0]) == twin.state
+    assert max(found) > ZIGGURAT_X[1]  # the tail was reached
+
+
 def test_normals_are_normal() -> None:
     """Moments within 4 standard errors, Kolmogorov-Smirnov's D below 1.63/√n (1 %), at a fixed key."""
     rng = stream(99)

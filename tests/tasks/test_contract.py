@@ -27,6 +27,8 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 TASKS = sorted(tweann_tasks())
 EVALUATED = [name for name in TASKS if name != "external"]
+#: Where no result counts as solved.
+ENDLESS = ("arm", "table")
 
 
 def made(name: str) -> Task:
@@ -60,7 +62,7 @@ def test_it_says_all_there_is_to_say_of_itself(name: str) -> None:
         assert len(info.output_ranges) == info.n_outputs
         assert all(low <= high for low, high in info.input_ranges + info.output_ranges)
         assert info.baseline
-        assert info.solved or info.kind == "table"
+        assert bool(info.solved) == (name not in ENDLESS)
 
 
 @pytest.mark.parametrize("name", TASKS)
