@@ -78,7 +78,7 @@ class Voronoi:
         cells = np.empty(len(descriptor), np.int64)
         nearest_centroids((inside - self._low) / (self._high - self._low), self.centroids, cells)
         if not self._clip:
-            cells[(inside != descriptor).any(axis=1)] = REJECTED
+            cells[np.not_equal(inside, descriptor).any(axis=1)] = REJECTED
         cells[~finite] = NOT_FINITE
         return cells
 

@@ -132,7 +132,8 @@ class Novelty:
             (self._descriptors.scaled(pool), self._descriptors.scaled(brood))
         )
         fitness = np.concatenate((pool.fitness, brood.fitness))
-        valid = np.flatnonzero(np.isfinite(descriptor).all(axis=1) & ~np.isnan(fitness))
+        fitness[~np.isfinite(descriptor).all(axis=1)] = np.nan  # is nowhere, and so has failed
+        valid = np.flatnonzero(~np.isnan(fitness))
         novelty = np.full(total, np.nan)
         local = np.full(total, np.nan)
         novelty[valid], local[valid] = measure(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import reference_diversity as twins
 from genomes import PROPERTY, pack, relatives
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import Genome, Stream
+from reference import FIRST_OUTPUT, Connection, Genome, Node, Stream
 
 from tweann.kernels.iso_line import iso_line, iso_lines
 
@@ -65,7 +67,7 @@ def test_slices_of_children_do_not_change_them(parents: list[Genome], key: int) 
 
     def values(*edges: int) -> list[list[float]]:
         out, streams = np.zeros((3, 300)), keys.copy()
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             iso_lines(genes, a, b, start, stop, 0.1, 0.2, True, streams, out)
         found: list[list[float]] = out.tolist()
         return found
@@ -76,7 +78,6 @@ def test_slices_of_children_do_not_change_them(parents: list[Genome], key: int) 
 def test_the_noise_has_the_deviation_asked_for() -> None:
     """Vassiliades & Mouret (2018), eq. 1: x + σ₁ N(0, I) + σ₂ (y − x) N(0, 1)."""
     rng = np.random.default_rng(1)
-    from reference import FIRST_OUTPUT, Connection, Node
 
     def genome(weight: float) -> Genome:
         nodes = [Node(0, "identity"), Node(FIRST_OUTPUT, "tanh")]

@@ -16,6 +16,7 @@ from task_networks import random_linear, slice_of
 
 import tweann.tasks
 from tweann.genes import ACTIVATIONS
+from tweann.strategies.descriptors import TASKS_WITH_DESCRIPTOR
 from tweann.tasks import EvaluationKeys, Evaluations, Task
 from tweann.tasks.registration import tweann_tasks
 
@@ -103,6 +104,10 @@ def test_every_evaluation_is_complete(name: str) -> None:
     assert (found.steps >= 1).all()
     assert found.n_evaluations.tolist() == [1] * 5
     assert found.reasons == {}
+
+
+def test_strategies_that_need_a_descriptor_name_all_tasks_that_have_one() -> None:
+    assert tuple(name for name in TASKS if made(name).info.descriptor) == TASKS_WITH_DESCRIPTOR
 
 
 @pytest.mark.parametrize("name", EVALUATED)

@@ -58,7 +58,7 @@ def find_slot(cell: int, keys: Int) -> int:
     at = mix(np.uint64(cell)) & mask
     while keys[at] != cell and keys[at] != -1:
         at = (at + np.uint64(1)) & mask
-    return np.int64(at)
+    return int(at)
 
 
 @kernel

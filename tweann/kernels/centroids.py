@@ -32,7 +32,8 @@ def nearest_centroid(x: Float, centroids: Float) -> int:
             low = middle + 1
         else:
             high = middle
-    best, found = np.inf, m
+    best = np.inf
+    found: int = m
     up, down = low, low - 1
     while up < m or down >= 0:
         for side in range(2):
