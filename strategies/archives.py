@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from tweann.errors import ConfigError
-from tweann.genes import Float, Int
+from tweann.genes import Bool, Float, Int
 from tweann.kernels.archive import NOT_FINITE, REJECTED, grid_cells
 from tweann.kernels.centroids import move_centroids, nearest_centroids
 
@@ -73,12 +73,13 @@ class Voronoi:
         self.centroids = centroids(n_cells, low.size, n_samples, seed)  # in the unit cube
 
     def of(self, descriptor: Float) -> Int:
-        finite = np.isfinite(descriptor).all(axis=1)
+        finite: Bool = np.isfinite(descriptor).all(axis=1)
         inside = np.clip(np.where(finite[:, None], descriptor, self._low), self._low, self._high)
         cells = np.empty(len(descriptor), np.int64)
         nearest_centroids((inside - self._low) / (self._high - self._low), self.centroids, cells)
         if not self._clip:
-            cells[np.not_equal(inside, descriptor).any(axis=1)] = REJECTED
+            outside = (descriptor < self._low) | (descriptor > self._high)
+            cells[np.any(outside, axis=1)] = REJECTED
         cells[~finite] = NOT_FINITE
         return cells
 

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from tweann.genes import Float
+from tweann.kernels.trigonometry import sine_cosine
 from tweann.network import NetworkSlice
 from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo, names
 from tweann.tasks.compiled import (
@@ -43,8 +44,9 @@ def score_arm(angles: Float, out: Float) -> None:
     x = y = heading = variance = 0.0
     for angle in angles:
         heading += angle
-        x += math.cos(heading)
-        y += math.sin(heading)
+        sine, cosine = sine_cosine(heading)
+        x += cosine
+        y += sine
         variance += (angle - mean) ** 2
     out[0] = -variance / n
     out[2] = 0.5 + 0.5 * x / n

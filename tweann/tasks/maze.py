@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from tweann.genes import Float
+from tweann.kernels.trigonometry import sine_cosine
 from tweann.tasks.base import TaskInfo
 from tweann.tasks.compiled import (
     CompiledTask,
@@ -152,8 +153,7 @@ def step(state: Float, params: Float, action: Float) -> tuple[float, bool]:
     if not collides(x, y):
         state[_X], state[_Y] = x, y
     state[_HEADING] += state[_TURN]
-    angle = state[_HEADING] * _DEGREE
-    state[_COS], state[_SIN] = math.cos(angle), math.sin(angle)
+    state[_SIN], state[_COS] = sine_cosine(state[_HEADING] * _DEGREE)
     gx, gy = GOAL[0] - state[_X], GOAL[1] - state[_Y]
     if gx * gx + gy * gy <= REACHED * REACHED:
         state[_AT_GOAL] = 1.0
