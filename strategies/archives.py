@@ -73,7 +73,7 @@ class Voronoi:
         self.centroids = centroids(n_cells, low.size, n_samples, seed)  # in the unit cube
 
     def of(self, descriptor: Float) -> Int:
-        finite: Bool = np.isfinite(descriptor).all(axis=1)
+        finite: Bool = np.asarray(np.isfinite(descriptor).all(axis=1))
         inside = np.clip(np.where(finite[:, None], descriptor, self._low), self._low, self._high)
         cells = np.empty(len(descriptor), np.int64)
         nearest_centroids((inside - self._low) / (self._high - self._low), self.centroids, cells)
