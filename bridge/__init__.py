@@ -1,1 +1,1 @@
-"""The place of the ZeroMQ bridge between runs."""
+"""The bridge: islands that never met share genomes over ZeroMQ. ``docs/bridge.md`` has the protocol."""

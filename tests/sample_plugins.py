@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import click
 from pydantic import BaseModel, Field
 
 from tweann import hookimpl
-from tweann.records import Champion, GenerationReport, Result, RunInfo
+from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
 
 
 class Still:
@@ -61,7 +61,10 @@ class Ledger:
 
 
 class Ferry:
-    """An exchange as far as the registry is concerned."""
+    """An exchange as far as the configuration is concerned."""
+
+    class Settings(BaseModel):
+        route: str = "north"
 
 
 class Diary:
@@ -91,6 +94,10 @@ class Diary:
     @hookimpl
     def tweann_champion_found(self, champion: Champion) -> None:
         self._note("champion_found", champion)
+
+    @hookimpl
+    def tweann_migrants_received(self, migrants: Sequence[Migrant]) -> None:
+        self._note("migrants_received", migrants)
 
     @hookimpl
     def tweann_generation_finished(self, report: GenerationReport) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import sample_plugins
 from numpy.random import Generator
 from pools import plain_genome
 from pydantic import BaseModel
@@ -21,7 +22,15 @@ from tweann.errors import ConfigError, PluginError
 from tweann.evolution import Evolution
 from tweann.genes import Int, Operator, Origin
 from tweann.genome import Genome
-from tweann.interfaces import BreedingPlan, Exchange, State, StrategyContext, Survivors
+from tweann.interfaces import (
+    BreedingPlan,
+    Exchange,
+    Immigrant,
+    State,
+    StrategyContext,
+    Survivors,
+)
+from tweann.plugins.sqlite import SqliteStorage
 from tweann.pool import BroodView, PoolView
 from tweann.registry import Registry
 from tweann.tasks.python import PythonTask
@@ -30,16 +39,25 @@ from tweann.tasks.python import PythonTask
 class Ferry:
     """An exchange in memory between two runs."""
 
-    n_emigrants = 3
+    class Settings(BaseModel):
+        pass
 
     def __init__(self, mine: list[Genome], theirs: list[Genome]) -> None:
         self.mine, self.theirs, self.closed = mine, theirs, False
+        self.asked: list[tuple[int, int]] = []
 
-    def swap(self, emigrants: Sequence[Genome]) -> Sequence[Genome]:
-        self.theirs[:] = emigrants
-        arrived = list(self.mine)
+    def n_emigrants(self, generation: int, n_evaluations: int) -> int:
+        self.asked.append((generation, n_evaluations))
+        return 3 if generation % 2 else 0
+
+    def swap(self, pool: PoolView, offered: Int) -> Sequence[Immigrant]:
+        self.theirs += [pool.genome(int(row)) for row in offered]
+        arrived = [Immigrant(genome, "far") for genome in self.mine]
         self.mine.clear()
         return arrived
+
+    def metrics(self) -> Mapping[str, float]:
+        return {"bridge_waiting": float(len(self.mine))}
 
     def close(self) -> None:
         self.closed = True
@@ -60,10 +78,13 @@ class TestExchange:
         ]  # fmt: skip
         for _ in range(9):
             runs[0].step()
+        assert ferries[0].asked == [(generation, 12 * generation) for generation in range(1, 9)]
+        b_box.clear()
         runs[1].step()
         best = np.argsort(-runs[0].pool.view().fitness, kind="stable")[:3]
         sent = [runs[0].pool.view().genome(int(i)) for i in best]
-        runs[0].step()
+        report = runs[0].step()
+        assert report.metrics["bridge_waiting"] == 0.0
         assert b_box == sent
         b = runs[1]
         brood_births = b._births
@@ -80,6 +101,47 @@ class TestExchange:
         for run in runs:
             run.close()
         assert ferries[0].closed
+
+    def test_emigrants_change_nothing_where_they_come_from(self) -> None:
+        task = PythonTask(weight, 2, 1)
+        found = []
+        for ferry in (None, Ferry([], [])):
+            run = Evolution(QUIET | {"strategy": {"population": 12}}, task=task, exchange=ferry)
+            for _ in range(6):
+                run.step()
+            found.append(members(run))
+            run.close()
+        assert found[0] == found[1]
+
+    def test_observers_and_the_storage_are_told_of_immigrants(self, tmp_path: Path) -> None:
+        sample_plugins.HEARD.clear()
+        registry = Registry.load()
+        registry.register_module(sample_plugins, name="samples", distribution="samples")
+        guest = next(iter(members_of_size(2, 1)))
+        url = f"sqlite:///{tmp_path / 'run.db'}"
+        run = Evolution(
+            {
+                "storage": {"url": url},
+                "observers": {"diary": {}},
+                "strategy": {"population": 12},
+                "run": {"generations": 3},
+            },
+            task=PythonTask(weight, 2, 1),
+            exchange=Ferry([guest], []),
+            registry=registry,
+        )
+        result = run.run()
+        ((_, _, heard),) = [entry for entry in sample_plugins.HEARD if entry[1] == "migrants_received"]
+        (migrant,) = heard
+        assert (migrant.genome, migrant.peer, migrant.birth, migrant.ask) == (guest, "far", 24, 1)
+        assert migrant.fitness == weight(guest.network())
+        storage = SqliteStorage(SqliteStorage.Settings(url=url), "run")
+        (event,) = storage.events("immigrant")
+        storage.close()
+        assert event.genome == encode(guest)
+        assert event.data == migrant.data()
+        assert event.generation == 1
+        assert result.n_evaluations == 3 * 12 + 1
 
     def test_an_immigrant_that_does_not_fit_is_an_error_that_costs_nothing(self) -> None:
         stranger = next(iter(members_of_size(3, 1)))

@@ -52,6 +52,7 @@ def test_every_hook_reaches_the_observers_in_the_configurations_order(registry: 
     champion: Any = object()
     observers.run_started(run)
     observers.champion_found(champion)
+    observers.migrants_received([])
     observers.generation_finished(REPORT)
     observers.checkpoint_written(Path("here"))
     observers.run_finished(RESULT)
@@ -60,6 +61,7 @@ def test_every_hook_reaches_the_observers_in_the_configurations_order(registry: 
         for hook, what in (
             ("run_started", run),
             ("champion_found", champion),
+            ("migrants_received", []),
             ("generation_finished", REPORT),
             ("checkpoint_written", Path("here")),
             ("run_finished", RESULT),
@@ -86,6 +88,7 @@ def test_an_observer_may_leave_out_arguments_and_ask_to_be_first(registry: Regis
     [
         "run_started",
         "champion_found",
+        "migrants_received",
         "generation_finished",
         "checkpoint_written",
         "run_finished",
@@ -99,6 +102,7 @@ def test_an_observer_that_raises_is_reported_once_and_hears_no_more(
     calls: dict[str, Any] = {
         "run_started": run,
         "champion_found": object(),
+        "migrants_received": [],
         "generation_finished": REPORT,
         "checkpoint_written": Path("here"),
         "run_finished": RESULT,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator, Philox
+from pydantic import BaseModel
 
 from tweann.adaptation import OperatorCredit
 from tweann.codec import decode
@@ -26,7 +28,7 @@ from tweann.genes import (
     Int,
 )
 from tweann.genome import Genome, check_fits
-from tweann.interfaces import Backend, Storage
+from tweann.interfaces import Backend, Exchange, ExchangeContext, Storage
 from tweann.kernels.breed import BreedingParameters
 from tweann.kernels.columns import ColumnParameters
 from tweann.kernels.enrich import EnrichParameters
@@ -276,13 +278,58 @@ def make_breeding(config: Config, layout: Layout, template: int) -> BreedingPara
     )
     return BreedingParameters(
         seed=np.uint64(config.run.seed),
-        stream=np.uint64(0),
+        stream=np.uint64(make_stream(config)),
         template=template,
         keep_rate=g.initial_rate if g.initial == "partial" else 1.0,
         warm=g.start is not None,
         disable_rate=m.inherit_disabled_rate,
         mutation=mutation,
     )
+
+
+def island_name(config: Config) -> str:
+    """Return what the run is called among its peers."""
+    return config.run.name if config.bridge is None else config.bridge.name or config.run.name
+
+
+def make_stream(config: Config) -> int:
+    """Return which of its seed's random streams the run has: 0, or that of the island's name."""
+    if config.bridge is None:
+        return 0
+    digest = hashlib.blake2b(island_name(config).encode(), digest_size=8)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def make_exchange(
+    config: Config, info: TaskInfo, layout: Layout, run_dir: Path | None, registry: Registry
+) -> Exchange | None:
+    """Return the exchange that the configuration names, or None if it has no [bridge]."""
+    if config.bridge is None:
+        return None
+    context = ExchangeContext(
+        name=island_name(config),
+        run=config.run.name,
+        seed=config.run.seed,
+        stream=make_stream(config),
+        task=info,
+        task_settings=_portable(config.task.settings),
+        layout=layout,
+        species=config.species,
+        run_dir=run_dir,
+    )
+    settings: Any = config.bridge.settings
+    exchange: Exchange = registry.resolve("exchange", config.bridge.exchange)(settings, context)
+    return exchange
+
+
+def _portable(settings: BaseModel) -> dict[str, Any]:
+    """Return settings as JSON values that mean the same on another machine: of a file, what is in it."""
+    data = settings.model_dump(mode="json")
+    for name in data:
+        value = getattr(settings, name)
+        if isinstance(value, Path) and value.is_file():
+            data[name] = hashlib.blake2b(value.read_bytes(), digest_size=16).hexdigest()
+    return data
 
 
 def make_backend(config: Config, info: TaskInfo, registry: Registry) -> Backend:

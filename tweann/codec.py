@@ -233,14 +233,14 @@ def _column(message: dict[str, Any], key: str, stored: str, used: type) -> NDArr
     blob = message[key]
     if not isinstance(blob, bytes) or len(blob) % np.dtype(stored).itemsize:
         raise FormatError(f"{key} must be binary, whole items of type {stored}")
-    return np.frombuffer(blob, dtype=stored).astype(used)
+    return np.frombuffer(blob, dtype=stored).astype(used, copy=False)
 
 
 def _names(message: dict[str, Any], key: str, names: list[str]) -> tuple[str, ...]:
-    codes = _column(message, key, "<u2", np.int64)
-    if codes.size and int(codes.max()) >= len(names):
+    codes = _column(message, key, "<u2", np.uint16).tolist()
+    if max(codes, default=-1) >= len(names):
         raise FormatError(f"{key} points beyond the {len(names)} names")
-    return tuple(names[code] for code in codes)
+    return tuple([names[code] for code in codes])
 
 
 def _extra(message: dict[str, Any], key: str, names: list[str]) -> dict[str, NDArray[Any]]:

@@ -21,16 +21,22 @@ from tweann.config import Config, TaskSection, load
 from tweann.errors import ConfigError, FormatError, PluginError
 from tweann.evaluating import Evaluator
 from tweann.genes import Float
-from tweann.genome import Genome
-from tweann.interfaces import Asynchronous, Event, Exchange, Storage, Strategy, StrategyContext
+from tweann.interfaces import (
+    Asynchronous,
+    Event,
+    Exchange,
+    Storage,
+    Strategy,
+    StrategyContext,
+)
 from tweann.kernels.breed import BreedingParameters
 from tweann.kernels.mutation import N_PLAIN, MutationOperator
-from tweann.kernels.random import ASK, make_key
+from tweann.kernels.random import ASK, EMIGRATE, make_key
 from tweann.kernels.summary import Summary, count_genes, summarise
 from tweann.network import Network
 from tweann.observers import Observers
-from tweann.pool import Brood, GenomePool
-from tweann.records import Champion, GenerationReport, Result, RunInfo
+from tweann.pool import Brood, GenomePool, PoolView
+from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
 from tweann.registry import Registry, default_registry
 from tweann.tasks.base import Evaluation, Evaluations, Task
 from tweann.workers import Workers
@@ -44,6 +50,7 @@ _COUNTERS = {
     "asks": "_asks",
     "sequence": "_sequence",
 }
+_NOBODY = np.zeros(0, np.int64)
 
 
 class Evolution:
@@ -54,7 +61,7 @@ class Evolution:
         task: a task that is no plugin; then the configuration has no section [task].
         registry: where the plugins are; by default the installed ones.
         run_dir: where storages and observers may write; None: nowhere.
-        exchange: swaps genomes with elsewhere, before each ask.
+        exchange: swaps genomes with elsewhere, before each ask; by default what [bridge] names, if it is there.
 
     Attributes:
         generation: generations finished.
@@ -463,14 +470,14 @@ class Evolution:
 
     def _breed(self) -> Brood:
         """Ask the strategy and breed what it wants; immigrants join the brood."""
+        if self._exchange is None and self.config.bridge is not None:
+            self._exchange = assembly.make_exchange(
+                self.config, self.task.info, self.layout, self.run_dir, self._registry
+            )
         view = self.pool.view()
-        rng = self._generator()
-        immigrants: Sequence[Genome] = ()
-        if self._exchange is not None and len(view):
-            rows = self._strategy.emigrants(view, self._exchange.n_emigrants, rng)
-            immigrants = self._exchange.swap([view.genome(int(row)) for row in rows])
-            rng = self._generator()
-        plan = self._strategy.ask(view, self._population, rng)
+        arrived = () if self._exchange is None else self._swap(self._exchange, view)
+        plan = self._strategy.ask(view, self._population, self._generator(ASK))
+        self._asks += 1
         plan.check(len(view), self.config.strategy.name)
         n = len(plan)
         if not 1 <= n <= self._population:
@@ -478,9 +485,9 @@ class Evolution:
                 f"strategy {self.config.strategy.name}: expected a plan for 1 to {self._population} children, "
                 f"came one for {n}"
             )
-        births = np.arange(self._births, self._births + n + len(immigrants))
+        births = np.arange(self._births, self._births + n + len(arrived))
         self._births += births.size
-        return self.pool.breed(
+        brood = self.pool.breed(
             plan.operator,
             plan.parent_a,
             plan.parent_b,
@@ -489,14 +496,24 @@ class Evolution:
             births,
             self.generation,
             self._parameters(),
-            immigrants,
+            [immigrant.genome for immigrant in arrived],
             self._enrichment,
         )
+        brood.immigrants = [(immigrant.peer, self._asks - 1) for immigrant in arrived]
+        return brood
 
-    def _generator(self) -> Generator:
-        """Return the generator of the next call of the strategy, from a key of its own."""
-        key = make_key(self._breeding.seed, self._breeding.stream, np.uint64(self._asks), ASK)
-        self._asks += 1
+    def _swap(self, exchange: Exchange, view: PoolView) -> Sequence[Immigrant]:
+        """Let genomes go, and return those that have come."""
+        if not len(view):
+            return ()
+        offered, n = _NOBODY, exchange.n_emigrants(self.generation, self.n_evaluations)
+        if n:
+            offered = self._strategy.emigrants(view, n, self._generator(EMIGRATE))
+        return exchange.swap(view, offered)
+
+    def _generator(self, purpose: np.uint64) -> Generator:
+        """Return the generator for a call of the strategy before this ask, from a key of its own."""
+        key = make_key(self._breeding.seed, self._breeding.stream, np.uint64(self._asks), purpose)
         # The same generator with another key: making one takes 14 µs, this takes 1.
         self._fresh_state["state"]["key"][0] = key
         self._rng.bit_generator.state = self._fresh_state
@@ -542,6 +559,8 @@ class Evolution:
         self.n_failed += found.n_failed
         if self._credit is not None:
             self._credit.compare(self.pool, brood)
+        if brood.immigrants:
+            self._report_arrivals(brood)
         n, fitness, first = len(brood), rows["fitness"], int(rows["id"][0])
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(brood))
         self.pool.keep(
@@ -583,6 +602,21 @@ class Evolution:
             if self._observers is not None:
                 self._observers.champion_found(champion)
 
+    def _report_arrivals(self, brood: Brood) -> None:
+        """Record the immigrants of a brood, so that a replay can let them come again, and tell observers."""
+        n = len(brood.immigrants)
+        rows = {name: brood.rows[name][-n:].tolist() for name in ("block", "id", "fitness")}
+        migrants = [
+            Migrant(self.pool.genome(block), peer, birth, ask, value)
+            for (peer, ask), block, birth, value in zip(
+                brood.immigrants, rows["block"], rows["id"], rows["fitness"], strict=True
+            )
+        ]
+        for migrant in migrants:
+            self._record("immigrant", migrant.data(), encode(migrant.genome))
+        if self._observers is not None:
+            self._observers.migrants_received(migrants)
+
     def _report(self, found: Summary) -> GenerationReport:
         genes, rows = self.pool.genes, self.pool.rows
         members, nodes, connections = count_genes(
@@ -600,7 +634,9 @@ class Evolution:
             mean_nodes=nodes / max(members, 1),
             mean_connections=connections / max(members, 1),
             seconds=self.seconds,
-            metrics=self._strategy.metrics(),
+            metrics=self._strategy.metrics()
+            if self._exchange is None
+            else {**self._strategy.metrics(), **self._exchange.metrics()},
         )
 
     @property

@@ -37,6 +37,7 @@ from tweann.genes import (
 )
 from tweann.kernels.ids import DEPTH_ONE, FIRST_OUTPUT, HASH_BITS, HASH_VERSION, hash_pair
 from tweann.kernels.rollout import Scaling
+from tweann.kernels.validate import is_sound
 from tweann.layout import Layout
 from tweann.network import Network, NetworkSlice
 
@@ -295,6 +296,8 @@ def _frozen(name: str, column: object, dtype: DTypeLike) -> NDArray[Any]:
         if isinstance(column, np.ndarray):
             came = f"{column.dtype} of shape {column.shape}"
         raise GenomeError(f"{name} must be a (n,) array of {np.dtype(dtype)}, came {came}")
+    if type(column.base) is bytes:  # nobody can write to those
+        return column
     copy = column.copy()
     copy.setflags(write=False)
     return copy
@@ -315,8 +318,8 @@ def _flag(value: object) -> bool:
 def _canonical(column: NDArray[Any]) -> bytes:
     """Return little-endian bytes with -0 as 0."""
     if column.dtype.kind == "f":
-        return (column + 0.0).astype("<f8").tobytes()
-    return column.astype("<i8").tobytes()
+        return (column + 0.0).astype("<f8", copy=False).tobytes()
+    return column.astype("<i8", copy=False).tobytes()
 
 
 def _check(g: Genome) -> None:
@@ -353,6 +356,14 @@ def _check(g: Genome) -> None:
                 f"activation {name!r:.60} is no name: expected up to {MAX_NAME} letters, digits, "
                 "'_', '.' and '-'"
             )
+    n_first = int(np.searchsorted(g.node_id, 1 << HASH_BITS))  # inputs, if the ids are sorted
+    if (
+        g.activation[:n_first].count("identity") == g.aggregation[:n_first].count("sum") == n_first
+        and all(np.isfinite(e).all() for e in (*g.node_extra.values(), *g.connection_extra.values()))
+        and is_sound(g.n_inputs, g.n_outputs, g.node_id, g.bias, g.source, g.target, g.weight)
+    ):
+        return
+    # something is wrong: find out what
     for name, values in (
         ("bias", g.bias),
         ("weight", g.weight),

@@ -11,7 +11,7 @@ give them defaults (pluggy 1.6 does not pass an argument that has one, 1.7 does)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import pluggy
@@ -19,7 +19,7 @@ import pluggy
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tweann.records import Champion, GenerationReport, Result, RunInfo
+    from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
 
 PROJECT: Final = "tweann"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -41,6 +41,7 @@ REGISTRATION_HOOKS: Final[Mapping[str, str]] = {
 OBSERVER_HOOKS: Final = (
     "tweann_run_started",
     "tweann_champion_found",
+    "tweann_migrants_received",
     "tweann_generation_finished",
     "tweann_checkpoint_written",
     "tweann_run_finished",
@@ -99,7 +100,8 @@ def tweann_activations() -> Mapping[str, str]:  # type: ignore[empty-body]
 def tweann_exchanges() -> Mapping[str, str]:  # type: ignore[empty-body]
     """Register exchanges: classes that satisfy `tweann.interfaces.Exchange`.
 
-    Called once, when the registry is loaded. `tweann.registry.Registry.resolve` gives the class.
+    Called once, when the registry is loaded. An exchange's name goes to ``bridge.exchange``, its
+    ``Settings`` are the rest of that section.
     An exception disables the plugin; it is reported with its distribution's name.
     """
 
@@ -138,6 +140,15 @@ def tweann_champion_found(champion: Champion) -> None:
 
     Called after the evaluation that found it and before the report of its generation; at most once
     a generation.
+    An exception is reported once and disables the observer for the rest of the run; the run goes on.
+    """
+
+
+@hookspec
+def tweann_migrants_received(migrants: Sequence[Migrant]) -> None:
+    """Hear of genomes that came from other islands, with the fitness that they were found to have here.
+
+    Called after their evaluation and before the report of their generation, where there were any.
     An exception is reported once and disables the observer for the rest of the run; the run goes on.
     """
 

@@ -18,10 +18,13 @@ from tweann.errors import PluginError
 from tweann.genes import Float, Int, Operator, UInt8
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import BaseModel
 
     from tweann.config import SpeciesSettings
     from tweann.genome import Genome
+    from tweann.layout import Layout
     from tweann.pool import BroodView, PoolView
     from tweann.tasks.base import Evaluations, TaskInfo
 
@@ -283,14 +286,58 @@ class Storage(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Immigrant:
+    """A genome from elsewhere, and who sent it."""
+
+    genome: Genome
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeContext:
+    """What an exchange is told when it is made.
+
+    Attributes:
+        name: of this island, among its peers.
+        run: name of the run.
+        seed, stream: what all random numbers of breeding are keyed by; ``stream`` is made of ``name``.
+        task: sizes, names, version.
+        task_settings: section [task] of the configuration, as JSON values; files are given by a hash of them.
+        layout: the shape of the genomes that the run can take.
+        species: section [species] of the configuration: how genomes are told apart.
+        run_dir: where it may write; None: nowhere.
+    """
+
+    name: str
+    run: str
+    seed: int
+    stream: int
+    task: TaskInfo
+    task_settings: Mapping[str, Any]
+    layout: Layout
+    species: SpeciesSettings
+    run_dir: Path | None
+
+
 @runtime_checkable
 class Exchange(Protocol):
-    """Swaps genomes with elsewhere; called before each ask, never blocks."""
+    """Swaps genomes with elsewhere, before each ask. No call may wait for the network."""
 
-    n_emigrants: int  #: how many it would take this time
+    Settings: ClassVar[type[BaseModel]]  #: the section [bridge]
 
-    def swap(self, emigrants: Sequence[Genome]) -> Sequence[Genome]:
-        """Hand over emigrants; return what has come in: genomes that fit the run's layout."""
+    def __init__(self, settings: Any, context: ExchangeContext) -> None: ...
+
+    def n_emigrants(self, generation: int, n_evaluations: int) -> int:
+        """Return how many rows the strategy shall offer now, the best first; 0: none are to leave."""
+        ...
+
+    def swap(self, pool: PoolView, offered: Int) -> Sequence[Immigrant]:
+        """Choose among the rows that are ``offered``, and return what has come in: genomes that fit the layout."""
+        ...
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return figures for the generation's record, each ``bridge_…``; ready-made, since it is called often."""
         ...
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pluggy
@@ -12,7 +12,7 @@ from tweann import hookspecs
 from tweann.config import Config
 from tweann.errors import PluginError, TweannError
 from tweann.hookspecs import OBSERVER_HOOKS, PROJECT
-from tweann.records import Champion, GenerationReport, Result, RunInfo
+from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
 from tweann.registry import Registry, attach
 
 
@@ -78,6 +78,10 @@ class Observers:
     def champion_found(self, champion: Champion) -> None:
         """Call ``tweann_champion_found``."""
         self._call("tweann_champion_found", champion=champion)
+
+    def migrants_received(self, migrants: Sequence[Migrant]) -> None:
+        """Call ``tweann_migrants_received``."""
+        self._call("tweann_migrants_received", migrants=migrants)
 
     def generation_finished(self, report: GenerationReport) -> None:
         """Call ``tweann_generation_finished``."""

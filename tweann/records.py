@@ -50,6 +50,27 @@ class GenerationReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Migrant:
+    """A genome that came from elsewhere, and what it is worth here."""
+
+    genome: Genome
+    peer: str  #: who sent it, as far as that is known
+    birth: int  #: its birth number here
+    ask: int  #: the number of the ask that it came before
+    fitness: float  #: as evaluated here; NaN: that failed
+
+    def data(self) -> dict[str, Any]:
+        """Return the values by name, for an event; the genome aside."""
+        return {
+            "genome_id": self.genome.genome_id,
+            "peer": self.peer,
+            "birth": self.birth,
+            "ask": self.ask,
+            "fitness": self.fitness,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Champion:
     """The best genome found so far, and when it was found."""
 

@@ -27,7 +27,9 @@ from tweann.hookspecs import OBSERVER_HOOKS, PROJECT, REGISTRATION_HOOKS
 KINDS: Final = tuple(REGISTRATION_HOOKS)
 
 #: The kinds whose classes bring a section of the configuration with them.
-KINDS_WITH_SETTINGS: Final = frozenset({"strategy", "storage", "backend", "task", "observer"})
+KINDS_WITH_SETTINGS: Final = frozenset(
+    {"strategy", "storage", "backend", "task", "exchange", "observer"}
+)
 
 OK: Final = "ok"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tweann.config.errors import Fault, FaultyConfigError
 from tweann.config.loading import load
 from tweann.config.sections import (
+    BridgeSection,
     Config,
     EvaluationSection,
     GenomeSettings,
@@ -19,6 +20,7 @@ from tweann.config.sections import (
 )
 
 __all__ = [
+    "BridgeSection",
     "Config",
     "EvaluationSection",
     "Fault",

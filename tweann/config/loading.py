@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from tweann.config.errors import Fault, FaultyConfigError, Key, unknown_keys, validation_faults
 from tweann.config.lines import key_lines, line_of
 from tweann.config.sections import (
+    BridgeSection,
     CheckpointSettings,
     Config,
     EvaluationSection,
@@ -127,6 +128,11 @@ class _Loader:
             ),
             "checkpoint": self._section(CheckpointSettings, "checkpoint", tables),
             "observers": self._observers(tables.get("observers")),
+            "bridge": None
+            if "bridge" not in tables
+            else self._plugin_section(
+                BridgeSection, "bridge", tables, lambda section: section.exchange, "exchange"
+            ),
         }
         if isinstance(sections["genome"], GenomeSettings):
             self._check_names(sections["genome"])

@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from tweann.config.loading import DEFAULT_OBSERVERS
 from tweann.config.sections import (
+    BridgeSection,
     CheckpointSettings,
     EvaluationSection,
     GenomeSettings,
@@ -39,6 +40,7 @@ _SHARED: Final[dict[str, tuple[type[PluginSection], str, str]]] = {
     "strategy": (StrategySection, "strategy", "name"),
     "evaluation": (EvaluationSection, "backend", "backend"),
     "storage": (StorageSection, "storage", "url"),
+    "bridge": (BridgeSection, "exchange", "exchange"),
 }
 
 _HEAD = """\

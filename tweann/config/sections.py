@@ -351,6 +351,20 @@ class CheckpointSettings(Section):
     )
 
 
+class BridgeSection(PluginSection):
+    """Islands: genomes come from and go to other runs. Without this section there is no network.
+
+    The other keys are the exchange's own.
+    """
+
+    exchange: str = Field("zmq", description="Name of the exchange.")
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="Name of this island among its peers, by default the run's; its random numbers depend on it.",
+    )
+
+
 class Config(Section):
     """A whole configuration, resolved: every default filled in, every path absolute."""
 
@@ -366,12 +380,15 @@ class Config(Section):
     observers: Mapping[str, SerializeAsAny[BaseModel]] = Field(
         description="Settings of each observer that acts in the run, by name."
     )
+    bridge: BridgeSection | None = None
 
     def data(self) -> dict[str, dict[str, Any]]:
         """Return the configuration as tables of JSON values; what is not set is left out."""
         tables: dict[str, dict[str, Any]] = {}
         for name in type(self).model_fields:
             section = getattr(self, name)
+            if section is None:
+                continue
             if name == "observers":
                 tables[name] = {key: _settings_data(value) for key, value in section.items()}
             elif isinstance(section, PluginSection):

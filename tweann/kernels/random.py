@@ -36,6 +36,7 @@ EVALUATE: Final = np.uint64(4)
 ASK: Final = np.uint64(5)
 EDGES: Final = np.uint64(9)
 ENRICH: Final = np.uint64(10)
+EMIGRATE: Final = np.uint64(16)
 
 
 def _ziggurat_tables() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
