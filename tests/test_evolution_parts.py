@@ -131,7 +131,9 @@ class TestExchange:
             registry=registry,
         )
         result = run.run()
-        ((_, _, heard),) = [entry for entry in sample_plugins.HEARD if entry[1] == "migrants_received"]
+        ((_, _, heard),) = [
+            entry for entry in sample_plugins.HEARD if entry[1] == "migrants_received"
+        ]
         (migrant,) = heard
         assert (migrant.genome, migrant.peer, migrant.birth, migrant.ask) == (guest, "far", 24, 1)
         assert migrant.fitness == weight(guest.network())

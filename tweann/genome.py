@@ -359,7 +359,9 @@ def _check(g: Genome) -> None:
     n_first = int(np.searchsorted(g.node_id, 1 << HASH_BITS))  # inputs, if the ids are sorted
     if (
         g.activation[:n_first].count("identity") == g.aggregation[:n_first].count("sum") == n_first
-        and all(np.isfinite(e).all() for e in (*g.node_extra.values(), *g.connection_extra.values()))
+        and all(
+            np.isfinite(e).all() for e in (*g.node_extra.values(), *g.connection_extra.values())
+        )
         and is_sound(g.n_inputs, g.n_outputs, g.node_id, g.bias, g.source, g.target, g.weight)
     ):
         return

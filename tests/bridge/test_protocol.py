@@ -219,7 +219,9 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(core_genomes(max_hidden=4), min_size=1, max_size=3), st.integers(0, 2**32))
-def test_fuzzed_messages_are_refused_or_give_valid_genomes(genomes: list[Genome], seed: int) -> None:
+def test_fuzzed_messages_are_refused_or_give_valid_genomes(
+    genomes: list[Genome], seed: int
+) -> None:
     rng = random.Random(seed)
     frames = message(genomes)
     for _ in range(40):

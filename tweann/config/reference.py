@@ -147,6 +147,7 @@ def markdown(registry: Registry) -> str:
         "evaluation",
         "storage",
         "checkpoint",
+        "bridge",
     ):
         if name in _PLAIN:
             model = _PLAIN[name]
