@@ -59,4 +59,5 @@ def one_a_cell(
     share = np.nan_to_num((pool.descriptor[rows] - low) / width)
     index = (np.clip(share, 0.0, 1.0) * cells).astype(np.int64).clip(0, cells - 1)
     _, first = np.unique(index, axis=0, return_index=True)
-    return rows[rng.permutation(first)[:n]]
+    chosen: Int = rows[rng.permutation(first)[:n]]
+    return chosen

@@ -138,6 +138,7 @@ class Peer:
                     with contextlib.suppress(zmq.ZMQError, ConfigError):
                         self._open()
         finally:
+            self._write_status(time.monotonic())
             self._shut()
 
     def _serve(self) -> None:

@@ -1,4 +1,4 @@
-"""Registers the bridge. Imports nothing else, so that ``tweann --help`` is quick and no network is needed for it."""
+"""Registers the bridge. Imports nothing else, so that ``tweann --help`` is quick and needs no network."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ from tweann.hookspecs import hookimpl
 @hookimpl
 def tweann_exchanges() -> Mapping[str, str]:
     return {"zmq": "tweann.bridge.exchange:ZmqExchange"}
+
+
+@hookimpl
+def tweann_commands() -> Mapping[str, str]:
+    return {"hub": "tweann.bridge.commands:hub", "keys": "tweann.bridge.commands:keys"}

@@ -149,9 +149,10 @@ class BridgeSettings(Section):
                 "connect has no keys: with bridge.keys name the islands in bridge.peers"
             )
         else:
-            for entry in (*self.peers, *([self.hub] if self.hub else [])):
-                if entry.key is None and (not isinstance(entry, PeerEntry) or entry.endpoint):
-                    raise ValueError(f"{entry!r} has no key, and bridge.keys turns CURVE on")
+            without = [peer.name for peer in self.peers if peer.endpoint and peer.key is None]
+            without += ["hub"] if self.hub is not None and self.hub.key is None else []
+            if without:
+                raise ValueError(f"{without[0]} has no key, and bridge.keys turns CURVE on")
         if self.bind and self.keys is not None and self.allow is None:
             raise ValueError(
                 "bridge.allow is missing: with keys, only those in that file may connect"

@@ -59,7 +59,7 @@ def client(
 def _socket(
     context: zmq.Context[Any], kind: int, high_water: int, max_bytes: int
 ) -> zmq.Socket[bytes]:
-    socket = context.socket(kind)
+    socket: zmq.Socket[bytes] = context.socket(kind)
     socket.linger = 0
     socket.sndhwm = socket.rcvhwm = high_water
     socket.maxmsgsize = max_bytes

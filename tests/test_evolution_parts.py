@@ -135,7 +135,8 @@ class TestExchange:
             entry for entry in sample_plugins.HEARD if entry[1] == "migrants_received"
         ]
         (migrant,) = heard
-        assert (migrant.genome, migrant.peer, migrant.birth, migrant.ask) == (guest, "far", 24, 1)
+        assert (migrant.genome, migrant.peer, migrant.number) == (guest, "far", 0)
+        assert (migrant.birth, migrant.ask) == (24, 1)
         assert migrant.fitness == weight(guest.network())
         storage = SqliteStorage(SqliteStorage.Settings(url=url), "run")
         (event,) = storage.events("immigrant")

@@ -56,6 +56,7 @@ FLOORS = {
     "tweann.evolution": 5,
     "tweann.stored_run": 5,
     "tweann.runs": 5,
+    "tweann.replay": 5,
     "tweann.running": 5,
     "tweann.doctor": 6,
     "tweann.cli": 6,

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -46,6 +47,7 @@ _COUNTERS = {
     "generation": "generation",
     "n_evaluations": "n_evaluations",
     "n_failed": "n_failed",
+    "n_immigrants": "n_immigrants",
     "births": "_births",
     "asks": "_asks",
     "sequence": "_sequence",
@@ -66,6 +68,7 @@ class Evolution:
     Attributes:
         generation: generations finished.
         n_evaluations: task runs so far; n_failed: how many of them failed.
+        n_immigrants: how many genomes came from elsewhere.
         history: the last ``run.history`` reports.
 
     For a simulator or a robot outside::
@@ -135,7 +138,7 @@ class Evolution:
         self._closed = False
         self._started = time.perf_counter()
         self._reached_target = False
-        self.generation = self.n_evaluations = self.n_failed = 0
+        self.generation = self.n_evaluations = self.n_failed = self.n_immigrants = 0
         self.history: deque[GenerationReport] = deque(maxlen=config.run.history)
 
     # ------------------------------------------------------------ ask and tell
@@ -607,11 +610,17 @@ class Evolution:
         n = len(brood.immigrants)
         rows = {name: brood.rows[name][-n:].tolist() for name in ("block", "id", "fitness")}
         migrants = [
-            Migrant(self.pool.genome(block), peer, birth, ask, value)
-            for (peer, ask), block, birth, value in zip(
-                brood.immigrants, rows["block"], rows["id"], rows["fitness"], strict=True
+            Migrant(self.pool.genome(block), peer, number, birth, ask, value)
+            for number, (peer, ask), block, birth, value in zip(
+                count(self.n_immigrants),
+                brood.immigrants,
+                rows["block"],
+                rows["id"],
+                rows["fitness"],
+                strict=False,  # count goes on for ever
             )
         ]
+        self.n_immigrants += n
         for migrant in migrants:
             self._record("immigrant", migrant.data(), encode(migrant.genome))
         if self._observers is not None:

@@ -296,7 +296,8 @@ def _frozen(name: str, column: object, dtype: DTypeLike) -> NDArray[Any]:
         if isinstance(column, np.ndarray):
             came = f"{column.dtype} of shape {column.shape}"
         raise GenomeError(f"{name} must be a (n,) array of {np.dtype(dtype)}, came {came}")
-    if type(column.base) is bytes:  # nobody can write to those
+    base: object = column.base
+    if isinstance(base, bytes):  # nobody can write to those
         return column
     copy = column.copy()
     copy.setflags(write=False)

@@ -55,6 +55,7 @@ class Migrant:
 
     genome: Genome
     peer: str  #: who sent it, as far as that is known
+    number: int  #: 0, 1, 2, … of those that came
     birth: int  #: its birth number here
     ask: int  #: the number of the ask that it came before
     fitness: float  #: as evaluated here; NaN: that failed
@@ -64,6 +65,7 @@ class Migrant:
         return {
             "genome_id": self.genome.genome_id,
             "peer": self.peer,
+            "number": self.number,
             "birth": self.birth,
             "ask": self.ask,
             "fitness": self.fitness,

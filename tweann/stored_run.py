@@ -153,6 +153,17 @@ class StoredRun:
             return []
         return [_metrics(path, line) for line in _whole_lines(_read(path))]
 
+    def immigrants(self) -> list[tuple[dict[str, Any], bytes]]:
+        """Return the genomes that came from elsewhere: figures of `tweann.records.Migrant`, and codec bytes.
+
+        Raises:
+            StorageError: the database is there but cannot be read.
+        """
+        rows = self._select(
+            "SELECT data, genome FROM events WHERE run = ? AND kind = 'immigrant' ORDER BY sequence"
+        )
+        return [(json.loads(row["data"]), row["genome"]) for row in rows]
+
     @property
     def _database(self) -> Path | None:
         """Where the run's events are, if that is an SQLite file that exists."""

@@ -10,12 +10,15 @@ from tweann.hookspecs import hookimpl
 @hookimpl
 def tweann_commands() -> Mapping[str, str]:
     return {
+        "cluster": "tweann.cli.cluster:cluster",
         "config": "tweann.cli.configuration:config",
         "doctor": "tweann.cli.diagnosis:doctor",
         "evaluate": "tweann.cli.stored:evaluate",
         "export": "tweann.cli.stored:export",
         "list": "tweann.cli.stored:list_runs",
+        "peers": "tweann.cli.peers:peers",
         "plugins": "tweann.cli.plugins:plugins",
+        "replay": "tweann.cli.replay:replay",
         "resume": "tweann.cli.run:resume_run",
         "run": "tweann.cli.run:run",
         "show": "tweann.cli.stored:show",
