@@ -37,6 +37,9 @@ MAX_BYTES = (_GENE_BYTES + 24 * _EXTRA_BYTES) * MAX_CONNECTIONS
 _MAX_NAMES = 256 + len(AGGREGATIONS) + len(DYNAMICS) + len(PLASTICITY_RULES)
 _MAX_EXTRA = 64
 
+#: Up to here all is unpacked at once: rubbish of this size becomes 5 MB at most.
+_SMALL = 65_536
+
 _KEYS = {
     "format",
     "hash",
@@ -56,6 +59,10 @@ _KEYS = {
 }
 #: Of genomes that have such values alone.
 _OPTIONAL = {"genome_extra"}
+
+
+#: The keys whose values are no scalars.
+_CONTAINERS: dict[str, type] = {"names": list, "node_extra": dict, "connection_extra": dict}
 
 
 def encode(genome: Genome) -> bytes:
@@ -110,7 +117,7 @@ def decode(data: bytes, layout: Layout | None = None) -> Genome:
     if len(data) > min(MAX_BYTES, 4096 + _bytes_of_gene(layout) * (max_nodes + max_connections)):
         raise FormatError(f"a genome of {len(data)} bytes is larger than the caps allow")
     try:
-        message = _unpack(data)
+        message = _unpack_at_once(data) or _unpack(data)
     except (ValueError, msgpack.UnpackException) as error:
         raise FormatError(f"not a genome: {error}") from None
     if (message["format"], message["hash"]) != (FORMAT_VERSION, HASH_VERSION):
@@ -134,6 +141,43 @@ def _bytes_of_gene(layout: Layout | None) -> int:
         max(len(COLUMN_GROUPS[name].node), len(COLUMN_GROUPS[name].connection)) for name in groups
     )
     return _GENE_BYTES + columns * _EXTRA_BYTES
+
+
+def _unpack_at_once(data: bytes) -> dict[str, Any] | None:
+    """Return what `_unpack` does, of a small genome, at a third of the cost; None: look at it closely."""
+    if len(data) > _SMALL:
+        return None
+    try:
+        message = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            max_array_len=_MAX_NAMES,
+            max_map_len=_MAX_EXTRA,
+            max_str_len=MAX_NAME,
+            max_bin_len=len(data),
+            max_ext_len=0,
+            ext_hook=_reject_extension,
+            object_pairs_hook=_without_twins,
+        )
+    except (ValueError, msgpack.UnpackException):
+        return None
+    if not isinstance(message, dict) or message.keys() != _KEYS:
+        return None
+    if not all(isinstance(message[key], kind) for key, kind in _CONTAINERS.items()):
+        return None
+    scalars = [value for key, value in message.items() if key not in _CONTAINERS]
+    scalars += message["names"]
+    for key in ("node_extra", "connection_extra"):
+        scalars += message[key].values()
+    return None if any(isinstance(value, (list, dict)) for value in scalars) else message
+
+
+def _without_twins(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs) or not all(isinstance(key, str) for key in found):
+        raise ValueError("a key that occurs twice, or is no text")
+    return found
 
 
 def _unpack(data: bytes) -> dict[str, Any]:

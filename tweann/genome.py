@@ -45,6 +45,7 @@ FORMAT_VERSION: Final = 1
 #: The longest name of an activation.
 MAX_NAME: Final = 64
 
+_AGGREGATIONS: Final = frozenset(AGGREGATIONS)
 _NAME: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_NAME}}}")
 _COLUMNS: Final[dict[str, DTypeLike]] = {
     "node_id": np.int64,
@@ -132,19 +133,16 @@ class Genome:
         Names, not codes; -0 counts as 0; an absent column equals its defaults. What only says where a genome comes
         from (births), or steers how it varies (`genome_extra`), does not count.
         """
-        digest = hashlib.blake2b(digest_size=32)
         # The sizes first: what is not delimited must not be read in two ways.
         sizes = f"{self.n_inputs} {self.n_outputs} {self.n_nodes} {self.n_connections}"
-        digest.update(f"tweann genome {HASH_VERSION} {sizes}\n".encode())
+        parts = [f"tweann genome {HASH_VERSION} {sizes}\n".encode()]
         for name in ("node_id", "bias", "source", "target", "weight"):
-            digest.update(name.encode() + b"\n")
-            digest.update(_canonical(getattr(self, name)))
-        digest.update(b"enabled\n" + np.packbits(self.enabled).tobytes())
-        digest.update(("\n".join((*self.activation, *self.aggregation)) + "\n").encode())
+            parts += (name.encode(), b"\n", _canonical(getattr(self, name)))
+        parts += (b"enabled\n", np.packbits(self.enabled).tobytes())
+        parts.append("\n".join((*self.activation, *self.aggregation, "")).encode())
         for columns in (self.node_extra, self.connection_extra):
-            for part in canonical(columns):
-                digest.update(part)
-        return digest.hexdigest()
+            parts += canonical(columns)
+        return hashlib.blake2b(b"".join(parts), digest_size=32).hexdigest()
 
     def network(self, layout: Layout | None = None) -> Network:
         """Return the network that the genome decodes to.
@@ -339,8 +337,8 @@ def _check(g: Genome) -> None:
     lengths = {g.target.size, g.weight.size, g.enabled.size, *map(len, g.connection_extra.values())}
     if lengths - {c}:
         raise GenomeError(f"connection columns of different lengths: {sorted(lengths | {c})}")
-    unknown = set(g.aggregation) - set(AGGREGATIONS)
-    if unknown:
+    if not _AGGREGATIONS.issuperset(g.aggregation):
+        unknown = set(g.aggregation) - _AGGREGATIONS
         raise GenomeError(
             f"unknown aggregation {min(unknown)!r:.60}: known are {', '.join(AGGREGATIONS)}"
         )
@@ -424,7 +422,7 @@ def check_fits(genome: Genome, layout: Layout) -> None:
         )
     if genome.recurrent and not layout.recurrent:
         raise GenomeError("the genome has recurrent connections: set genome.recurrent = true")
-    unknown = set(genome.activation) - set(layout.activations)
+    unknown = set(genome.activation).difference(layout.activations)
     if unknown:
         raise GenomeError(
             f"unknown activation {min(unknown)!r}: known are {', '.join(layout.activations)}"

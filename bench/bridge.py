@@ -1,0 +1,282 @@
+"""What the bridge does: migrants a second into one peer, its share of a run, messages that a fuzzer sends.
+
+    python bench/bridge.py throughput [--curve] [--seconds 5] [--batch 32]
+    python bench/bridge.py cost [--generations 3000]
+    python bench/bridge.py fuzz [--messages 100000]
+
+Each prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import resource
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zmq
+
+from tweann.bridge.bounded import DropOldest
+from tweann.bridge.customs import Customs, Identity
+from tweann.bridge.peer import Peer
+from tweann.bridge.protocol import Header, body_hash, pack, pack_body
+from tweann.bridge.security import AllowList, new_keys, read_keys, start_authenticator
+from tweann.bridge.settings import BridgeSettings
+from tweann.bridge.sockets import publisher
+from tweann.evolution import Evolution
+from tweann.genome import Genome
+from tweann.interfaces import Immigrant
+from tweann.kernels.ids import FIRST_OUTPUT, HASH_BITS
+from tweann.layout import Layout
+
+LAYOUT = Layout(3, 2, recurrent=True)
+TASK, OURS, THEIRS = b"t" * 16, b"a" * 16, b"b" * 16
+
+
+def genome_of(rng: np.random.Generator, n_nodes: int = 50, n_connections: int = 200) -> Genome:
+    """Return a random valid genome of that size."""
+    hidden = rng.integers(1 << HASH_BITS, FIRST_OUTPUT, n_nodes - 5)
+    ids = np.sort(np.concatenate((np.arange(3), hidden, FIRST_OUTPUT + np.arange(2))))
+    pairs: set[tuple[int, int]] = set()
+    while len(pairs) < n_connections:
+        source, target = int(rng.choice(ids)), int(rng.choice(ids[3:]))
+        if not (source >= FIRST_OUTPUT and source < target):
+            pairs.add((target, source))
+    ordered = np.array(sorted(pairs))
+    bias = rng.normal(size=n_nodes)
+    bias[:3] = 0.0
+    return Genome(
+        n_inputs=3,
+        n_outputs=2,
+        node_id=ids,
+        activation=("identity",) * 3 + ("tanh",) * (n_nodes - 3),
+        aggregation=("sum",) * n_nodes,
+        bias=bias,
+        source=ordered[:, 1].copy(),
+        target=ordered[:, 0].copy(),
+        weight=rng.normal(size=n_connections),
+        enabled=np.ones(n_connections, np.bool_),
+    )
+
+
+def header_of(body: bytes, n: int, sequence: int, boot: int = 1) -> Header:
+    return Header(
+        "migrants", "b", "bench", TASK, THEIRS, boot, sequence, time.time(), n, body_hash(body)
+    )
+
+
+def send(endpoint: str, batch: int, stop: Any, folder: str | None) -> None:
+    """Publish messages as fast as they go, until ``stop`` is set."""
+    rng = np.random.default_rng(1)
+    genomes = [genome_of(rng) for _ in range(512)]
+    bodies = [pack_body(genomes[k : k + batch], 10**9) for k in range(0, len(genomes), batch)]
+    context = zmq.Context()
+    keys = None
+    if folder is not None:
+        keys = read_keys(Path(folder, "b.key_secret"))
+        start_authenticator(context, AllowList(Path(folder, "allow.toml"), "tweann"), "tweann")
+    socket = publisher(context, zmq.XPUB, 64, keys, "tweann")
+    # A publisher drops what a subscriber has no room for. Here it waits, so that what is measured is the receiver.
+    socket.setsockopt(zmq.XPUB_NODROP, 1)
+    socket.setsockopt(zmq.SNDTIMEO, 100)
+    socket.bind(endpoint)
+    socket.recv()
+    sequence = 0
+    while not stop.is_set():
+        body, n = bodies[sequence % len(bodies)]
+        try:
+            socket.send_multipart(pack(header_of(body, n, sequence), body))
+        except zmq.Again:
+            continue
+        sequence += 1
+    context.destroy(linger=0)
+
+
+def throughput(arguments: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        return _throughput(arguments, Path(folder))
+
+
+def _throughput(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    endpoint = "tcp://127.0.0.1:5790"
+    secure: dict[str, Any] = {}
+    entry: dict[str, Any] = {"name": "b", "endpoint": endpoint}
+    if arguments.curve:
+        for name in "ab":
+            new_keys(name, folder)
+        public = {name: read_keys(folder / f"{name}.key_secret").public.decode() for name in "ab"}
+        (folder / "allow.toml").write_text(f"[tweann]\na = {json.dumps(public['a'])}\n")
+        entry["key"] = public["b"]
+        secure = {"keys": folder / "a.key_secret"}
+    settings = BridgeSettings(
+        peers=({**entry},),  # type: ignore[arg-type] # pydantic makes the entry
+        rate=1e9,
+        known_genomes=100,
+        **secure,
+    )
+    processes = multiprocessing.get_context("spawn")
+    stop = processes.Event()
+    sender = processes.Process(
+        target=send, args=(endpoint, arguments.batch, stop, str(folder) if secure else None)
+    )
+    sender.start()
+    peer = Peer(settings, Identity("a", "bench", TASK, OURS, 0), LAYOUT)
+    try:
+        while peer.customs.n_accepted < 2000:
+            time.sleep(0.05)
+        accepted, cpu, began = peer.customs.n_accepted, time.process_time(), time.perf_counter()
+        time.sleep(arguments.seconds)
+        seconds = time.perf_counter() - began
+        accepted = peer.customs.n_accepted - accepted
+        return {
+            "migrants_per_second": round(accepted / seconds),
+            "cpu_us_per_migrant": round((time.process_time() - cpu) / accepted * 1e6, 1),
+            "curve": bool(arguments.curve),
+            "batch": arguments.batch,
+            "refused": dict(peer.customs.refused),
+        }
+    finally:
+        stop.set()
+        peer.close()
+        sender.join()
+
+
+def cost(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Compare a run with its bridge at the default policy, two peers sending, with the time it takes inside."""
+    base: dict[str, Any] = {
+        "storage": {"url": "memory:"},
+        "observers": {},
+        "task": {"name": arguments.task},
+        "run": {"generations": arguments.generations, "stop_when_solved": False},
+        "evaluation": {"workers": 1},
+    }
+    endpoints = {name: f"tcp://127.0.0.1:{5791 + k}" for k, name in enumerate("abc")}
+    peers = [{"name": name, "endpoint": endpoint} for name, endpoint in endpoints.items()]
+    runs = [
+        Evolution({**base, "bridge": {"name": name, "bind": endpoint, "peers": peers}})
+        for name, endpoint in endpoints.items()
+    ]
+    for run in runs:  # sockets and kernels
+        run.step()
+    time.sleep(1.0)
+    watched = runs[0]
+    exchange: Any = watched._exchange
+    spent = {"swap": 0.0, "slowest": 0.0}
+    inner_swap, inner_n = exchange.swap, exchange.n_emigrants
+
+    def timed(function: Any) -> Any:
+        def call(*values: Any) -> Any:
+            began = time.perf_counter()
+            result = function(*values)
+            took = time.perf_counter() - began
+            spent["swap"] += took
+            spent["slowest"] = max(spent["slowest"], took)
+            return result
+
+        return call
+
+    exchange.swap, exchange.n_emigrants = timed(inner_swap), timed(inner_n)
+    thread = exchange.peer._thread
+    began_cpu, began = time.process_time(), time.perf_counter()
+    inside = time.pthread_getcpuclockid(thread.ident)
+    bridge_cpu = time.clock_gettime(inside)
+    while not watched.finished:
+        for run in runs:
+            run.step()
+    seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+    bridge_cpu = time.clock_gettime(inside) - bridge_cpu
+    own = cpu / len(runs)
+    found = {
+        "task": arguments.task,
+        "generations": arguments.generations,
+        "seconds_per_generation": round(seconds / len(runs) / arguments.generations, 6),
+        "immigrants": watched.n_immigrants,
+        "calls_share": round(spent["swap"] / (seconds / len(runs)), 5),
+        "slowest_call_ms": round(spent["slowest"] * 1000, 3),
+        "thread_cpu_share": round(bridge_cpu / own, 5),
+    }
+    for run in runs:
+        run.close()
+    return found
+
+
+def fuzz(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Give customs mutated messages, half of them with right hashes, and see what passes and what memory does."""
+    rng = random.Random(1)
+    maker = np.random.default_rng(2)
+    settings = BridgeSettings(bind="inproc://x", rate=1e12, strikes=10**12, known_genomes=1000)
+    inbox: DropOldest[Immigrant] = DropOldest(64)
+    customs = Customs(settings, Identity("a", "bench", TASK, OURS, 0), LAYOUT, inbox)
+    genomes = [genome_of(maker, 12, 20) for _ in range(20)]
+    bodies = [pack_body(genomes[k : k + 2], 10**6)[0] for k in range(0, 20, 2)]
+    began, seen = time.perf_counter(), Counter[str]()
+    memory = 0
+    for k in range(arguments.messages):
+        body = rng.choice(bodies)
+        way = rng.randrange(3)
+        if way == 0:
+            body = mutated(body, rng)
+        frames = pack(header_of(body, 2, k), body)
+        if way == 1:
+            frames[rng.randrange(3)] = mutated(frames[rng.randrange(3)], rng)
+        elif way == 2 and rng.random() < 0.5:
+            frames = [rng.randbytes(rng.randrange(200)) for _ in range(rng.randrange(6))]
+        seen["in order" if customs.receive(frames) else "refused"] += 1
+        if k == arguments.messages // 10:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "messages": arguments.messages,
+        **seen,
+        "reasons": dict(customs.refused),
+        "accepted": customs.n_accepted,
+        "per_second": round(arguments.messages / (time.perf_counter() - began)),
+        "grown_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory,
+        "threads": threading.active_count(),
+    }
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """Return ``data`` with some bytes changed, cut out, doubled or added."""
+    out = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 5, 20])):
+        at, way = rng.randrange(len(out) + 1), rng.randrange(4)
+        if way == 0 and at < len(out):
+            out[at] = rng.randrange(256)
+        elif way == 1:
+            del out[at : at + rng.randrange(1, 9)]
+        elif way == 2:
+            out[at:at] = out[at : at + rng.randrange(1, 9)]
+        else:
+            out[at:at] = rng.randbytes(rng.randrange(1, 5))
+    return bytes(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("throughput")
+    one.add_argument("--curve", action="store_true")
+    one.add_argument("--seconds", type=float, default=5.0)
+    one.add_argument("--batch", type=int, default=32)
+    one.set_defaults(function=throughput)
+    one = commands.add_parser("cost")
+    one.add_argument("--generations", type=int, default=3000)
+    one.add_argument("--task", default="double-pole")
+    one.set_defaults(function=cost)
+    one = commands.add_parser("fuzz")
+    one.add_argument("--messages", type=int, default=100_000)
+    one.set_defaults(function=fuzz)
+    arguments = parser.parse_args()
+    print(json.dumps(arguments.function(arguments)))
+
+
+if __name__ == "__main__":
+    main()
