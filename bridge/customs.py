@@ -97,6 +97,7 @@ class Customs:
         origins: by name, at most ``max_peers``.
         refused: by reason, of all.
         sent: ids of genomes that left from here; seen: of those that came.
+        last_echo: when a message of our own came back, from a hub.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Customs:
             RecentSet(settings.known_genomes),
         )
         self.n_received = self.n_accepted = 0
+        self.last_echo = 0.0
 
     def receive(self, frames: Frames, *, sender: str | None = None, hub: bool = False) -> bool:
         """Take one message.
@@ -137,6 +139,7 @@ class Customs:
         me = self._me
         if header.origin == me.name and header.boot == me.boot:
             self.refused["echo"] += 1
+            self.last_echo = self._clock()
             return True
         stamp = frames[3].decode() if hub else ""
         if (sender or stamp or header.origin) != header.origin or (not hub and frames[3]):

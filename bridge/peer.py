@@ -69,16 +69,17 @@ class Peer:
         self.customs = Customs(settings, me, layout, self.inbox)
         self._keys = None if settings.keys is None else read_keys(settings.keys)
         self._allow = None if settings.allow is None else AllowList(settings.allow, settings.domain)
+        self._problems: dict[str, str] = {}
         self._entries: tuple[PeerEntry, ...] = ()
         self._peers_stamp: tuple[int, int] | None = None
         self._read_peers_file()
-        self.problem = ""
         self.n_sent = self.n_messages = self.n_too_large = self.n_faults = 0
         self._sequence = 0
         self._stop = False
         self._metrics: Mapping[str, float] = {}
         self._links: dict[str, Link] = {}
-        self._out: list[zmq.Socket[bytes]] = []
+        self._out: dict[str, zmq.Socket[bytes]] = {}
+        self._hub_opened = 0.0
         self._waker, self._woken = system_socket.socketpair()
         for end in (self._waker, self._woken):
             end.setblocking(False)
@@ -88,6 +89,7 @@ class Peer:
             self._open()
         except BaseException:
             self._shut()
+            self._close_waker()
             raise
         self._thread = threading.Thread(target=self._run, name=f"bridge-{me.name}", daemon=True)
         self._thread.start()
@@ -111,6 +113,14 @@ class Peer:
         return self._metrics
 
     @property
+    def problem(self) -> str:
+        """What is wrong, in words; empty: nothing."""
+        found = list(self._problems.values())
+        if self._allow is not None and self._allow.problem:
+            found.append(self._allow.problem)
+        return "; ".join(found)
+
+    @property
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
@@ -121,6 +131,9 @@ class Peer:
         with contextlib.suppress(OSError):
             self._waker.send(b"\0")
         self._thread.join(_PATIENCE)
+        self._close_waker()
+
+    def _close_waker(self) -> None:
         self._waker.close()
         self._woken.close()
 
@@ -133,10 +146,9 @@ class Peer:
                     self._serve()
                 except Exception as error:  # evolution must go on whatever happens here
                     self.n_faults += 1
-                    self.problem = f"{type(error).__name__}: {error}"
+                    self._problems["fault"] = f"{type(error).__name__}: {error}"
+                    self._silence()
                     time.sleep(_TICK)
-                    with contextlib.suppress(zmq.ZMQError, ConfigError):
-                        self._open()
         finally:
             self._write_status(time.monotonic())
             self._shut()
@@ -197,45 +209,43 @@ class Peer:
         frames = pack(header, body)
         self.n_messages += 1
         self.n_sent += n
-        for socket in self._out:
+        for socket in self._out.values():
             with contextlib.suppress(zmq.Again):
                 socket.send_multipart(frames, zmq.NOBLOCK)
 
     def _open(self) -> None:
-        """Open what publishes, the authenticator first; the links are opened by `_tend`."""
+        """Open what publishes and is not open, the authenticator first; the links are opened by `_tend`."""
         settings = self._settings
         if self._allow is not None and self._keys is not None and self._authenticator is None:
             self._authenticator = start_authenticator(self._context, self._allow, settings.domain)
-        for old in self._out:
-            old.close(0)
-        self._out = []
-        if settings.bind is not None:
+        if settings.bind is not None and "bind" not in self._out:
             out = publisher(
                 self._context, zmq.PUB, settings.high_water, self._keys, settings.domain
             )
-            self._out.append(out)
             try:
                 out.bind(settings.bind)
             except zmq.ZMQError as error:
+                out.close(0)
                 raise ConfigError(f"bridge.bind = {settings.bind!r}: {error}") from None
-        if settings.hub is not None:
+            self._out["bind"] = out
+        if settings.hub is not None and "hub" not in self._out:
             out = client(
-                self._context,
-                zmq.PUB,
-                settings.high_water,
-                1024,
-                self._keys,
-                settings.hub.key,
+                self._context, zmq.PUB, settings.high_water, 1024, self._keys, settings.hub.key
             )
-            self._out.append(out)
+            self._out["hub"] = out
+            self._hub_opened = time.monotonic()
             out.connect(settings.hub.publish)
+
+    def _silence(self, *names: str) -> None:
+        """Close what publishes: some of it, or all."""
+        for name in names or tuple(self._out):
+            if name in self._out:
+                self._out.pop(name).close(0)
 
     def _shut(self) -> None:
         for link in self._links.values():
             link.close()
-        for socket in self._out:
-            socket.close(0)
-        self._out = []
+        self._silence()
         if self._authenticator is not None:
             self._authenticator.stop()
             self._authenticator = None
@@ -246,9 +256,16 @@ class Peer:
         self._read_peers_file()
         if self._allow is not None and self._allow.refresh():
             # A key is asked for at the handshake only: all have to shake hands again.
+            self._silence("bind")
+        heard = max(self._hub_opened, self.customs.last_echo)
+        if now - heard > self._settings.silence_seconds:
+            # ZeroMQ does not try again where a key was refused, and it may be allowed by now.
+            self._silence("hub")
+        try:
             self._open()
-        elif self._settings.bind is not None and not self._out:
-            self._open()
+            self._problems.pop("bind", None)
+        except ConfigError as error:  # the old socket still lets go of the address: next time
+            self._problems["bind"] = str(error)
         wanted = {f"{target}": target for target in self._targets()}
         for known in [known for known in self._links if known not in wanted]:
             self._links.pop(known).close()
@@ -275,11 +292,11 @@ class Peer:
             return
         try:
             self._entries = read_peers(path)
-            self.problem = ""
+            self._problems.pop("file", None)
         except ConfigError as error:
             if self._peers_stamp is None:
                 raise
-            self.problem = str(error)
+            self._problems["file"] = str(error)
         self._peers_stamp = stamp
 
     def _targets(self) -> list[Target]:
@@ -297,17 +314,21 @@ class Peer:
         targets = [Target(endpoint) for endpoint in settings.connect]
         if settings.hub is not None:
             everything = settings.topology == "full"
-            topics = (ALL_TOPICS,) if everything else topics_for(names)
+            # What comes back of our own says that the way there is open.
+            topics = (ALL_TOPICS,) if everything else topics_for([*names, self._me.name])
             hub = settings.hub
             return [*targets, Target(hub.subscribe, None, hub.key, topics, hub=True)]
+        self._problems.pop("key", None)
         for name in names:
             entry = entries[name]
             if entry.endpoint is None:
                 continue
             if self._keys is None and not is_local(entry.endpoint):
-                self.problem = f"{name} is off this machine's loopback, and bridge.keys is not set"
+                self._problems["key"] = (
+                    f"{name} is off this machine's loopback, and bridge.keys is not set"
+                )
             elif self._keys is not None and entry.key is None:
-                self.problem = f"{name} has no key, and bridge.keys is set"
+                self._problems["key"] = f"{name} has no key, and bridge.keys is set"
             else:
                 targets.append(Target(entry.endpoint, name, entry.key, topics_for([name])))
         return targets
@@ -347,7 +368,7 @@ class Peer:
             "name": self._me.name,
             "run": self._me.run,
             "written": time.time(),
-            "problem": self.problem or ("" if allow is None else allow.problem),
+            "problem": self.problem,
             "topology": self._settings.topology,
             "sent": {
                 "messages": self.n_messages,
@@ -379,4 +400,6 @@ class Peer:
             temporary.write_text(json.dumps(self.status(now)) + "\n", encoding="utf-8")
             temporary.replace(self._run_dir / STATUS_FILE)
         except OSError as error:  # a full disk is no reason to stop
-            self.problem = f"cannot write {STATUS_FILE}: {error.strerror}"
+            self._problems["disk"] = f"cannot write {STATUS_FILE}: {error.strerror}"
+        else:
+            self._problems.pop("disk", None)

@@ -157,6 +157,11 @@ class BridgeSettings(Section):
             raise ValueError(
                 "bridge.allow is missing: with keys, only those in that file may connect"
             )
+        if self.silence_seconds < 2 * self.heartbeat_seconds:
+            raise ValueError(
+                f"silence_seconds = {self.silence_seconds:g} is less than two heartbeats of "
+                f"{self.heartbeat_seconds:g} s: a lost one would cost the connection"
+            )
         named = bool(self.peers or self.peers_file)
         if self.hub and self.topology != "full" and not named:
             raise ValueError(
