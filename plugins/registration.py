@@ -28,4 +28,5 @@ def tweann_observers() -> Mapping[str, str]:
     return {
         "metrics": "tweann.plugins.metrics:MetricsFile",
         "progress": "tweann.plugins.progress:Progress",
+        "prometheus": "tweann.plugins.prometheus:Prometheus",
     }
