@@ -26,6 +26,7 @@ from tweann.interfaces import (
     Asynchronous,
     Event,
     Exchange,
+    Immigrant,
     Storage,
     Strategy,
     StrategyContext,
