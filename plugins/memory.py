@@ -31,6 +31,7 @@ class MemoryStorage:
     """
 
     Settings: ClassVar[type[BaseModel]] = MemorySettings
+    durable: ClassVar[bool] = False  #: what it keeps ends with the process
 
     def __init__(self, settings: MemorySettings, run: str) -> None:
         self.run = run

@@ -1,4 +1,4 @@
-"""What every back-end must do, and what the built-in ones do beyond that."""
+"""What the built-in back-ends do beyond what every back-end must: `tests/test_contracts.py` holds that."""
 
 from __future__ import annotations
 
@@ -9,169 +9,22 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import numpy as np
 import pytest
 
 from tweann.errors import ConfigError, PluginError
-from tweann.interfaces import Backend, FinishedJob, Job
+from tweann.interfaces import Backend
 from tweann.plugins.serial import SerialBackend
 from tweann.plugins.threads import ThreadsBackend
-from tweann.tasks.base import Evaluations, TaskInfo
+from tweann.tasks.base import Evaluations
+from tweann.testing import BackendContract
+from tweann.testing.jobs import collect, evaluations, job
 from tweann.workers import usable_cores
 
-INFO = TaskInfo("test", 1, "python", inputs=("x",), outputs=("y",))
 
-
-def evaluations(value: float) -> Evaluations:
-    """Return one evaluation with ``value`` as its fitness."""
-    result = Evaluations.empty(1, INFO)
-    result.fitness[0] = value
-    return result
-
-
-def job(start: int, evaluate: Callable[[], Evaluations] | None = None) -> Job:
-    """Return a job whose fitness is ``start``, unless it does something else."""
-    return Job(start, start + 1, evaluate or partial(evaluations, float(start)))
-
-
-def fail(error: BaseException) -> Evaluations:
-    raise error
-
-
-def collect(backend: Backend, n: int) -> list[FinishedJob]:
-    """Collect ``n`` jobs, or fewer if the back-end says that there are no more."""
-    finished: list[FinishedJob] = []
-    while len(finished) < n and (more := backend.collect()):
-        finished += more
-    return finished
-
-
-class BackendContract:
-    """Subclass it and give a ``backend``; all of these must then hold."""
-
-    def test_it_is_a_backend(self, backend: Backend) -> None:
-        assert isinstance(backend, Backend)
-        assert backend.capacity >= 1
-
-    def test_every_job_comes_back_once_with_its_own_result(self, backend: Backend) -> None:
-        jobs = [job(k) for k in range(100)]
-        for each in jobs:
-            backend.submit(each)
-        finished = collect(backend, 100)
-        assert backend.collect() == []
-        assert {id(f.job) for f in finished} == {id(j) for j in jobs}
-        for one in finished:
-            assert one.error is None
-            assert one.evaluations is not None
-            np.testing.assert_array_equal(one.evaluations.fitness, [one.job.start])
-
-    def test_jobs_may_be_submitted_while_others_are_under_way(self, backend: Backend) -> None:
-        done: list[int] = []
-        backend.submit(job(0))
-        for k in range(1, 50):
-            backend.submit(job(k))
-            done += [f.job.start for f in backend.collect()]
-        done += [f.job.start for f in collect(backend, 50 - len(done))]
-        assert sorted(done) == list(range(50))
-
-    def test_collect_with_nothing_under_way_returns_at_once(self, backend: Backend) -> None:
-        start = time.monotonic()
-        assert backend.collect() == []
-        assert backend.collect(timeout=60.0) == []
-        assert time.monotonic() - start < 10.0
-
-    @pytest.mark.parametrize(
-        "error", [ValueError("no"), MemoryError("full"), SystemExit(3), RecursionError("deep")]
-    )
-    def test_what_a_job_raises_is_its_result(self, backend: Backend, error: BaseException) -> None:
-        backend.submit(job(0, partial(fail, error)))
-        backend.submit(job(1))
-        finished = {f.job.start: f for f in collect(backend, 2)}
-        assert finished[0].error is error
-        assert finished[0].evaluations is None
-        assert finished[1].error is None
-
-    def test_a_failing_job_costs_no_worker(self, backend: Backend) -> None:
-        for k in range(4 * backend.capacity):
-            backend.submit(job(k, partial(fail, SystemExit())))
-        assert len(collect(backend, 4 * backend.capacity)) == 4 * backend.capacity
-        backend.submit(job(7))
-        (finished,) = backend.collect()
-        assert finished.error is None
-
-    def test_a_job_that_was_cancelled_is_not_returned(self, backend: Backend) -> None:
-        jobs = [job(k) for k in range(20)]
-        for each in jobs:
-            backend.submit(each)
-        for each in jobs[::2]:
-            backend.cancel(each)
-        assert sorted(f.job.start for f in collect(backend, 20)) == list(range(1, 20, 2))
-
-    def test_an_equal_job_is_another_job(self, backend: Backend) -> None:
-        evaluate = partial(evaluations, 1.0)
-        first, second = Job(0, 1, evaluate), Job(0, 1, evaluate)
-        backend.submit(first)
-        backend.submit(second)
-        backend.cancel(first)
-        (finished,) = collect(backend, 2)
-        assert finished.job is second
-
-    def test_cancelling_what_is_not_under_way_does_nothing(self, backend: Backend) -> None:
-        done = job(0)
-        backend.submit(done)
-        backend.collect()
-        backend.cancel(done)
-        backend.cancel(job(1))
-        backend.submit(job(2))
-        assert [f.job.start for f in backend.collect()] == [2]
-
-    def test_a_job_may_be_submitted_again_when_it_is_done(self, backend: Backend) -> None:
-        same = job(0)
-        for _ in range(3):
-            backend.submit(same)
-            assert [f.job for f in backend.collect()] == [same]
-
-    def test_close_ends_it_for_good_however_often(self, backend: Backend) -> None:
-        backend.submit(job(0))
-        backend.close()
-        backend.close()
-        assert backend.collect() == []
-        with pytest.raises(PluginError, match="submit after close"):
-            backend.submit(job(1))
-
-    def test_it_does_not_keep_the_genomes_of_a_job_that_is_over(self, backend: Backend) -> None:
-        class Genomes:
-            def evaluate(self) -> Evaluations:
-                return evaluations(0.0)
-
-        genomes = Genomes()
-        gone = weakref.ref(genomes)
-        backend.submit(job(0, genomes.evaluate))
-        assert len(backend.collect()) == 1
-        del genomes
-        deadline = time.monotonic() + 10.0
-        while gone() is not None and time.monotonic() < deadline:
-            time.sleep(0.001)  # the worker may just be letting go
-        assert gone() is None
-
-    def test_a_job_costs_little(self, backend: Backend) -> None:
-        def seconds_per_job() -> float:
-            jobs = [job(k) for k in range(8)]
-            start = time.perf_counter()
-            for _ in range(50):
-                for each in jobs:
-                    backend.submit(each)
-                collect(backend, 8)
-            return (time.perf_counter() - start) / 400
-
-        assert min(seconds_per_job() for _ in range(5)) < 100e-6
-
-
-class TestSerial(BackendContract):
+class TestSerial:
     @pytest.fixture
     def backend(self) -> Iterator[Backend]:
         backend = SerialBackend(SerialBackend.Settings(), 8)
@@ -209,11 +62,30 @@ class TestSerial(BackendContract):
 
 
 class TestThreads(BackendContract):
-    @pytest.fixture(params=[1, 2, 8])
+    """The contract with one worker and with many; `test_contracts.py` has two."""
+
+    @pytest.fixture(params=[1, 8])
     def backend(self, request: pytest.FixtureRequest) -> Iterator[Backend]:
         backend = ThreadsBackend(ThreadsBackend.Settings(), request.param)
         yield backend
         backend.close()
+
+
+@pytest.mark.parametrize("backend_class", [SerialBackend, ThreadsBackend])
+def test_a_job_costs_little(backend_class: Callable[..., Backend]) -> None:
+    backend = backend_class(SerialBackend.Settings(), 2)
+
+    def seconds_per_job() -> float:
+        jobs = [job(k) for k in range(8)]
+        start = time.perf_counter()
+        for _ in range(50):
+            for each in jobs:
+                backend.submit(each)
+            collect(backend, 8)
+        return (time.perf_counter() - start) / 400
+
+    assert min(seconds_per_job() for _ in range(5)) < 100e-6
+    backend.close()
 
 
 @pytest.fixture

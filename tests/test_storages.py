@@ -1,4 +1,4 @@
-"""What every storage must do, and what the built-in ones do beyond that."""
+"""What the built-in storages do beyond what every storage must: `tests/test_contracts.py` holds that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
@@ -24,204 +24,20 @@ from tweann.errors import StorageError
 from tweann.interfaces import Event, Storage
 from tweann.plugins.memory import MemorySettings, MemoryStorage
 from tweann.plugins.sqlite import SCHEMA_VERSION, SqliteSettings, SqliteStorage
-from tweann.records import GenerationReport
+from tweann.testing.events import (
+    champion,
+    finished,
+    generation,
+    individual,
+    report,
+    started,
+    whole_run,
+)
 
 Open = Callable[..., Storage]
 
 
-def report(generation: int, best: float = 2.5, **metrics: float) -> GenerationReport:
-    return GenerationReport(
-        generation=generation,
-        n_evaluations=150 * (generation + 1),
-        n_failed=3,
-        best=best,
-        mean=0.1 + 0.2,
-        std=1e-300,
-        worst=-math.inf,
-        champion_fitness=best,
-        mean_nodes=5.5,
-        mean_connections=7.25,
-        seconds=0.125,
-        metrics=metrics,
-    )
-
-
-def generation(sequence: int, number: int | None = None, **metrics: float) -> Event:
-    number = sequence if number is None else number
-    return Event(sequence, "generation", number, report(number, **metrics).data())
-
-
-def champion(sequence: int, fitness: float = 3.5) -> Event:
-    data = {
-        "genome_id": "ab" * 32,
-        "fitness": fitness,
-        "birth": 2**40,
-        "n_nodes": 5,
-        "n_connections": 8,
-        "n_evaluations": 150 * sequence,
-        "solved": True,
-        "metrics": {"generalisation": 0.5},
-    }
-    return Event(sequence, "champion", sequence, data, b"\x00genome\xff")
-
-
-def individual(sequence: int) -> Event:
-    data = {
-        "position": 0,
-        "birth": 17,
-        "species": 2,
-        "fitness": 1.5,
-        "genome_id": "cd" * 32,
-        "n_nodes": 5,
-        "n_connections": 8,
-    }
-    return Event(sequence, "individual", 9, data, b"bytes")
-
-
-def started(sequence: int) -> Event:
-    data = {
-        "name": "xor",
-        "seed": 2**63 - 1,
-        "config": "[run]\nname = 'xor' # é\n",
-        "version": "0.1.0",
-        "started": "2026-01-02T03:04:05+00:00",
-    }
-    return Event(sequence, "run_started", 0, data)
-
-
-def finished(sequence: int) -> Event:
-    data = {
-        "status": "finished",
-        "stop_reason": "solved",
-        "solved": True,
-        "n_evaluations": 5100,
-        "seconds": 0.75,
-    }
-    return Event(sequence, "run_finished", 33, data)
-
-
-def whole_run() -> list[Event]:
-    """Return a run with every kind of event in it, a plugin's own included."""
-    return [
-        started(0),
-        champion(1),
-        generation(2, 0, n_species=4.0),
-        Event(3, "plugin.note", 0, {"text": "héllo", "list": [1, None, True], "deep": {"x": 0.1}}),
-        Event(4, "plugin.genome", 1, {}, b"\x01\x02"),
-        generation(5, 1),
-        individual(6),
-        finished(7),
-    ]
-
-
-def close_to(left: Any, right: Any) -> bool:
-    """Compare JSON values; a NaN equals a NaN or a null."""
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(close_to(left[k], right[k]) for k in left)
-    missing = [value is None or value != value for value in (left, right)]
-    return all(missing) or (type(left) is type(right) and left == right)
-
-
-class StorageContract:
-    """Subclass it and give ``open_storage(run="r", **settings)``; all of these must then hold."""
-
-    def test_it_is_a_storage(self, open_storage: Open) -> None:
-        assert isinstance(open_storage(), Storage)
-
-    def test_events_come_back_as_they_were(self, open_storage: Open) -> None:
-        storage = open_storage()
-        storage.append(whole_run()[:3])
-        storage.append(whole_run()[3:])
-        assert list(storage.events()) == whole_run()
-
-    def test_events_of_one_kind_come_back_in_order(self, open_storage: Open) -> None:
-        storage = open_storage()
-        storage.append(whole_run())
-        for kind in {event.kind for event in whole_run()}:
-            expected = [event for event in whole_run() if event.kind == kind]
-            assert list(storage.events(kind)) == expected
-        assert list(storage.events("no such kind")) == []
-
-    def test_what_was_just_appended_can_be_read(self, open_storage: Open) -> None:
-        storage = open_storage()
-        for k in range(5):
-            storage.append([generation(k)])
-            assert [event.sequence for event in storage.events()] == list(range(k + 1))
-
-    def test_appending_nothing_is_allowed(self, open_storage: Open) -> None:
-        storage = open_storage()
-        storage.append([])
-        assert list(storage.events()) == []
-
-    def test_a_number_that_is_none_comes_back_as_none(self, open_storage: Open) -> None:
-        storage = open_storage()
-        events = [
-            generation(0, best=math.nan, coverage=math.nan),
-            champion(1, fitness=math.nan),
-            Event(2, "plugin.note", 0, {"x": math.nan}),
-        ]
-        storage.append(events)
-        for event, back in zip(events, storage.events(), strict=True):
-            assert close_to(event.data, back.data)
-        assert math.isnan(next(storage.events("generation")).data["best"])
-
-    @pytest.mark.parametrize("again", [generation(3), champion(3), finished(2), generation(0)])
-    def test_a_sequence_number_is_taken_once(self, open_storage: Open, again: Event) -> None:
-        storage = open_storage()
-        storage.append([generation(k) for k in range(4)])
-        with pytest.raises(StorageError, match=f"event {again.sequence} .* after event 3"):
-            storage.append([again])
-        storage.append([generation(4)])
-        assert [event.sequence for event in storage.events()] == [0, 1, 2, 3, 4]
-
-    def test_a_run_goes_on_from_where_it_was_rewound_to(self, open_storage: Open) -> None:
-        storage = open_storage()
-        storage.append([started(0), *(generation(k) for k in range(1, 6)), champion(6)])
-        storage.rewind(4)
-        assert [event.sequence for event in storage.events()] == [0, 1, 2, 3]
-        with pytest.raises(StorageError, match=r"event 3 .* after event 3"):
-            storage.append([generation(3)])
-        storage.append([generation(4), champion(5)])
-        assert [event.sequence for event in storage.events()] == [0, 1, 2, 3, 4, 5]
-        storage.rewind(9)
-        assert len(list(storage.events())) == 6
-
-    def test_events_before_a_wrong_one_are_kept(self, open_storage: Open) -> None:
-        storage = open_storage()
-        with pytest.raises(StorageError):
-            storage.append([generation(0), generation(1), generation(1), generation(2)])
-        assert [event.sequence for event in storage.events()] == [0, 1]
-
-    def test_flush_and_close_may_come_at_any_time(self, open_storage: Open) -> None:
-        storage = open_storage()
-        storage.flush()
-        storage.append([generation(0)])
-        storage.flush()
-        storage.flush()
-        storage.close()
-        storage.close()
-        with pytest.raises(StorageError, match="closed"):
-            storage.append([generation(1)])
-
-    def test_champions_outlive_many_generations(self, open_storage: Open) -> None:
-        storage = open_storage(max_events=10)
-        storage.append([champion(0)])
-        storage.append([generation(k) for k in range(1, 100)])
-        assert list(storage.events("champion")) == [champion(0)]
-
-    def test_the_newest_champions_are_kept(self, open_storage: Open) -> None:
-        storage = open_storage(max_champions=3)
-        for k in range(10):
-            storage.append([champion(k)])
-        assert [event.sequence for event in storage.events()] == [7, 8, 9]
-
-    def test_the_newest_events_are_kept(self, open_storage: Open) -> None:
-        storage = open_storage(max_events=5)
-        storage.append([Event(k, "plugin.note", k, {"k": k}) for k in range(20)])
-        assert [event.sequence for event in storage.events()] == [15, 16, 17, 18, 19]
-
-
-class TestMemory(StorageContract):
+class TestMemory:
     @pytest.fixture
     def open_storage(self) -> Open:
         return lambda run="r", **settings: MemoryStorage(MemorySettings(**settings), run)
@@ -234,7 +50,7 @@ class TestMemory(StorageContract):
         assert storage.n_dropped == 5 + 3
 
 
-class TestSqlite(StorageContract):
+class TestSqlite:
     @pytest.fixture
     def open_storage(self, tmp_path: Path) -> Iterable[Open]:
         opened: list[SqliteStorage] = []
@@ -271,17 +87,6 @@ class TestSqlite(StorageContract):
             storage.append([Event(k, "plugin.note", 0, {})])
         storage.append([finished(9)])
         assert [event.sequence for event in storage.events()] == [0, 7, 8, 9]
-
-    def test_a_run_is_taken_up_where_it_was(self, open_storage: Open) -> None:
-        storage = open_storage()
-        storage.append(whole_run())
-        storage.close()
-        storage = open_storage()
-        assert list(storage.events()) == whole_run()
-        with pytest.raises(StorageError, match="after event 7"):
-            storage.append([generation(7)])
-        storage.append([started(8)])
-        assert [event.sequence for event in storage.events()] == list(range(9))
 
     def test_runs_share_a_file_without_meeting(self, open_storage: Open) -> None:
         first, second = open_storage("first"), open_storage("second", max_generations=2)
