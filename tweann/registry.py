@@ -9,12 +9,17 @@ only the run that selects it.
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import pluggy
@@ -148,6 +153,12 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
         self._registered: dict[str, dict[str, list[Plugin]]] = {kind: {} for kind in KINDS}
         self._broken: list[Plugin] = []
+        self._files: list[str] = []
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Return the one-file plugins, absolute paths, in the order in which they were registered."""
+        return tuple(self._files)
 
     @classmethod
     def load(cls, found: Iterable[EntryPoint] | None = None) -> Registry:
@@ -194,6 +205,35 @@ class Registry:
         """
         chosen = name or str(getattr(module, "__name__", type(module).__name__))
         self._register(module, Plugin("", chosen, chosen, distribution, ""))
+
+    def register_file(self, path: str | Path) -> None:
+        """Run a one-file plugin, a Python file with registration hooks, and register what they return.
+
+        Its hooks name what stands in the file itself as ``f"{__name__}:Class"``.
+
+        Raises:
+            PluginError: there is no such file, it cannot be imported, a hook is wrong, or a name is taken;
+                then nothing of it is registered.
+        """
+        file = os.path.abspath(path)
+        if file in self._files:
+            return
+        try:
+            module = _import_file(file)
+            self._register(module, Plugin("", module.__name__, module.__name__, file, ""))
+        except (Exception, SystemExit) as error:  # a stranger's file may raise anything
+            reason = str(error) if isinstance(error, TweannError) else _what(error)
+            raise PluginError(f"plugin {file}: {reason}") from error
+        taken = [row for row in self._rows() if row.distribution == file and row.status != OK]
+        if taken:
+            for names in self._registered.values():
+                for name, rows in list(names.items()):
+                    names[name] = [row for row in rows if row.distribution != file]
+                    if not names[name]:
+                        del names[name]
+            self._manager.unregister(name=module.__name__)
+            raise PluginError(f"plugin {file}: {taken[0].status}")
+        self._files.append(file)
 
     def _register(self, module: object, plugin: Plugin) -> None:
         """Take in all that ``module`` registers, or raise and take in nothing."""
@@ -308,6 +348,35 @@ class Registry:
 def default_registry() -> Registry:
     """Return the registry of the installed plugins, loaded on the first call."""
     return Registry.load()
+
+
+def _import_file(file: str) -> ModuleType:
+    """Return the module that a Python file makes; run once in a process, also for several registries.
+
+    Raises:
+        PluginError: it is no file, or another of the same name was run before it.
+    """
+    stem, suffix = os.path.splitext(os.path.basename(file))
+    if suffix != ".py" or not os.path.isfile(file):
+        raise PluginError("expected a Python file with registration hooks, PATH.py; there is none")
+    # A prefix, or `random.py` would take the place of the module that numpy imports.
+    name = f"tweann_plugin_{re.sub(r'[^A-Za-z0-9_]', '_', stem)}"
+    known = sys.modules.get(name)
+    if known is not None:
+        if known.__file__ != file:
+            raise PluginError(f"{known.__file__} has the same name: rename one of the two files")
+        return known
+    spec = spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise PluginError("Python cannot load it")
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # before it runs, as `import` does: its classes are looked up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def _entry_point_plugin(entry_point: EntryPoint) -> Plugin:

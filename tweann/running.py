@@ -72,7 +72,7 @@ def run(
         folder = runs.create_run_folder(Path(out), config.run.name, config.run.seed)
         evolution.run_dir = folder
         write_atomic(folder / CONFIG_FILE, config.to_toml().encode())
-        runs.write_environment(folder)
+        runs.write_environment(folder, registry.files)
         return _run_in(folder, evolution)
 
 

@@ -8,10 +8,12 @@ A folder ``<time>_<name>_s<seed>`` holds ``config.toml`` (resolved: running it a
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import platform
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -64,8 +66,12 @@ def create_run_folder(out: Path, name: str, seed: int) -> Path:
         ) from error
 
 
-def write_environment(folder: Path) -> None:
+def write_environment(folder: Path, plugins: Sequence[str] = ()) -> None:
     """Write what the run ran on: software and processor, nothing that names the machine or its user.
+
+    Args:
+        folder: of the run.
+        plugins: files of one-file plugins, whose content is noted by its hash.
 
     Raises:
         StorageError: the file cannot be written.
@@ -78,6 +84,7 @@ def write_environment(folder: Path) -> None:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "versions": {name: _version(name) for name in ("tweann", "numpy", "numba")},
+        "plugins": {Path(file).name: _sha256(Path(file)) for file in plugins},
     }
     _write(folder / ENVIRONMENT_FILE, _json_bytes(environment))
 
@@ -182,6 +189,13 @@ def _cpu() -> str:
         return platform.processor()
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return found[1].strip() if found else platform.processor()
+
+
+def _sha256(file: Path) -> str | None:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:  # moved since it was loaded
+        return None
 
 
 def _version(distribution: str) -> str | None:

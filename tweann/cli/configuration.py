@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from tweann.cli.output import emit_json, json_option, set_option
-from tweann.registry import default_registry
+from tweann.cli.output import emit_json, json_option, plugin_option, set_option
+from tweann.registry import Registry, default_registry
 
 _file = click.argument("file", type=click.Path(path_type=Path))
 
@@ -20,13 +20,14 @@ def config() -> None:
 @config.command
 @_file
 @set_option
+@plugin_option
 @json_option
-def check(file: Path, overrides: tuple[str, ...], as_json: bool) -> int:
+def check(file: Path, overrides: tuple[str, ...], registry: Registry, as_json: bool) -> int:
     """Report every fault of a configuration at once; nothing is run."""
     from tweann.config import FaultyConfigError, load
 
     try:
-        load(file, overrides, default_registry())
+        load(file, overrides, registry)
     except FaultyConfigError as error:
         if not as_json:
             raise
@@ -42,12 +43,13 @@ def check(file: Path, overrides: tuple[str, ...], as_json: bool) -> int:
 @config.command
 @_file
 @set_option
+@plugin_option
 @json_option
-def show(file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+def show(file: Path, overrides: tuple[str, ...], registry: Registry, as_json: bool) -> None:
     """Print a configuration with all defaults filled in."""
     from tweann.config import load
 
-    resolved = load(file, overrides, default_registry())
+    resolved = load(file, overrides, registry)
     if as_json:
         emit_json(resolved.data())
     else:

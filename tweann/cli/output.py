@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from tweann.registry import Registry, default_registry
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -30,6 +32,31 @@ def set_option(function: F) -> F:
         metavar="SECTION.KEY=VALUE",
         help="Override a key of the configuration; may come several times.",
     )(function)
+
+
+def plugin_option(function: F) -> F:
+    """Give a command the repeatable option ``--plugin``: it gets the registry, as argument ``registry``."""
+    return click.option(
+        "--plugin",
+        "registry",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE.py",
+        callback=_registry_with,
+        help="Run a one-file plugin and use what it registers; may come several times.",
+    )(function)
+
+
+def _registry_with(
+    context: click.Context, parameter: click.Parameter, files: tuple[Path, ...]
+) -> Registry:
+    del context, parameter
+    if not files:
+        return default_registry()
+    registry = Registry.load()  # its own: the process's is for what is installed
+    for file in files:
+        registry.register_file(file)
+    return registry
 
 
 def out_option(function: F) -> F:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tweann.cli.output import emit_json, emit_table, json_option
-from tweann.errors import TweannError
-from tweann.registry import default_registry
+from tweann.cli.output import emit_json, emit_table, json_option, plugin_option
+from tweann.errors import ConfigError, PluginError, TweannError
+from tweann.registry import Plugin, Registry, default_registry, suggestion
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from tweann.tasks.base import TaskInfo
+    from tweann.testing.checking import Verdict
 
 
-@click.command
+@click.group(invoke_without_command=True)
+@plugin_option
 @json_option
-def plugins(as_json: bool) -> None:
+@click.pass_context
+def plugins(context: click.Context, registry: Registry, as_json: bool) -> None:
     """List the plugins, built-in and installed, and what is wrong with them."""
-    rows = default_registry().plugins()
+    context.obj = registry
+    if context.invoked_subcommand is not None:
+        return
+    rows = registry.plugins()
     if as_json:
         emit_json([row.data() for row in rows])
         return
@@ -31,6 +38,94 @@ def plugins(as_json: bool) -> None:
             for row in rows
         ],
     )
+
+
+@plugins.command
+@click.argument("name")
+@click.option("--kind", help="Of what is called so, where several kinds of plugins are.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the plugin: one that it needs, or a small cap; may come several times.",
+)
+@plugin_option
+@json_option
+@click.pass_obj
+def check(
+    outer: Registry,
+    name: str,
+    kind: str | None,
+    settings: tuple[str, ...],
+    registry: Registry,
+    as_json: bool,
+) -> int:
+    """Test whether a plugin keeps what its kind promises; the exit status is 3 where it does not."""
+    from tweann.testing import checking
+
+    if not registry.files:
+        registry = outer  # `tweann plugins --plugin FILE check NAME` says it before
+    plugin = _find(registry, name, kind)
+    if plugin.kind not in checking.CONTRACTS:
+        raise ConfigError(
+            f"there is no contract for the kind {plugin.kind!r}; there is one for each of "
+            f"{', '.join(checking.CONTRACTS)}"
+        )
+    verdicts = checking.check(plugin.kind, name, registry, _values(settings))
+    broken = [verdict for verdict in verdicts if verdict.outcome == checking.BROKEN]
+    if as_json:
+        emit_json({"ok": not broken, "verdicts": [verdict.data() for verdict in verdicts]})
+    else:
+        _emit_verdicts(plugin, verdicts)
+    return 3 if broken else 0
+
+
+def _find(registry: Registry, name: str, kind: str | None) -> Plugin:
+    """Return the one plugin of that name.
+
+    Raises:
+        ConfigError: the name is that of several kinds of plugins.
+        PluginError: there is none, or it clashes with another.
+    """
+    kinds = sorted({row.kind for row in registry.plugins() if row.name == name and row.kind})
+    if kind is None and len(kinds) > 1:
+        raise ConfigError(f"{name!r} is a {' and a '.join(kinds)}: say which with --kind")
+    if kind is None and not kinds:
+        known = [row.name for row in registry.plugins() if row.kind]
+        raise PluginError(
+            f"no plugin {name!r} is registered{suggestion(name, known)}; `tweann plugins` lists them, "
+            "and --plugin FILE.py adds one of one file"
+        )
+    return registry.find(kind or kinds[0], name)
+
+
+def _values(settings: tuple[str, ...]) -> dict[str, Any]:
+    from tweann.config.loading import toml_value
+
+    pairs = [text.partition("=") for text in settings]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise ConfigError(f'--set: expected "key=value", came {key!r}')
+    return {key.strip(): toml_value(value.strip()) for key, _, value in pairs}
+
+
+def _emit_verdicts(plugin: Plugin, verdicts: Sequence[Verdict]) -> None:
+    from tweann.testing import checking
+
+    counts = {
+        outcome: sum(v.outcome == outcome for v in verdicts)
+        for outcome in (checking.KEPT, checking.BROKEN, checking.NOT_APPLICABLE)
+    }
+    for verdict in verdicts:
+        if verdict.outcome == checking.KEPT:
+            continue
+        click.echo(f"{verdict.outcome}: {verdict.promise}")
+        click.echo(f"    {verdict.reason}")
+        if verdict.place:
+            click.echo(f"    at {verdict.place}")
+    figures = ", ".join(f"{n} {outcome}" for outcome, n in counts.items() if n)
+    click.echo(f"{plugin.kind} {plugin.name} of {plugin.origin}: {figures}")
 
 
 @click.command

@@ -16,6 +16,7 @@ def tweann_commands() -> Mapping[str, str]:
         "evaluate": "tweann.cli.stored:evaluate",
         "export": "tweann.cli.stored:export",
         "list": "tweann.cli.stored:list_runs",
+        "new-plugin": "tweann.cli.new_plugin:new_plugin",
         "peers": "tweann.cli.peers:peers",
         "plugins": "tweann.cli.plugins:plugins",
         "replay": "tweann.cli.replay:replay",

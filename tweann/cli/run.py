@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tweann.cli.output import emit_json, emit_pairs, json_option, out_option, set_option
+from tweann.cli.output import (
+    emit_json,
+    emit_pairs,
+    json_option,
+    out_option,
+    plugin_option,
+    set_option,
+)
 from tweann.cli.stored import RUN_HELP
-from tweann.registry import Registry, default_registry
+from tweann.registry import Registry
 
 if TYPE_CHECKING:
     from tweann.records import Result
@@ -21,6 +28,7 @@ EXIT_STATUS: Final = {"finished": 0, "failed": 3, "interrupted": 130}
 @click.command
 @click.argument("file", type=click.Path(path_type=Path))
 @set_option
+@plugin_option
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Short for --set run.seed=N.")
 @click.option("--workers", type=click.IntRange(0), help="Short for --set evaluation.workers=N.")
 @out_option
@@ -34,6 +42,7 @@ EXIT_STATUS: Final = {"finished": 0, "failed": 3, "interrupted": 130}
 def run(
     file: Path,
     overrides: tuple[str, ...],
+    registry: Registry,
     seed: int | None,
     workers: int | None,
     out: Path,
@@ -48,7 +57,6 @@ def run(
     """
     from tweann import running
 
-    registry = default_registry()
     _warn_of_problems(registry)
     all_overrides = list(overrides)
     if seed is not None:
@@ -67,6 +75,7 @@ def run(
 @click.command("resume", epilog=RUN_HELP)
 @click.argument("name", metavar="RUN")
 @set_option
+@plugin_option
 @click.option("--workers", type=click.IntRange(0), help="Short for --set evaluation.workers=N.")
 @out_option
 @json_option
@@ -74,6 +83,7 @@ def run(
 def resume_run(
     name: str,
     overrides: tuple[str, ...],
+    registry: Registry,
     workers: int | None,
     out: Path,
     as_json: bool,
@@ -85,7 +95,6 @@ def resume_run(
     """
     from tweann import running, runs
 
-    registry = default_registry()
     _warn_of_problems(registry)
     all_overrides = list(overrides)
     if workers is not None:

@@ -13,9 +13,10 @@ from tweann.cli.output import (
     emit_table,
     json_option,
     out_option,
+    plugin_option,
     strict,
 )
-from tweann.registry import default_registry
+from tweann.registry import Registry
 
 _run = click.argument("run", metavar="RUN")
 RUN_HELP = "RUN is a folder, the name of one in --out, or `latest`."
@@ -85,13 +86,14 @@ def export(run: str, form: str, output: Path | None, out: Path) -> None:
 
 @click.command(epilog=RUN_HELP)
 @_run
+@plugin_option
 @out_option
 @json_option
-def evaluate(run: str, out: Path, as_json: bool) -> None:
+def evaluate(run: str, registry: Registry, out: Path, as_json: bool) -> None:
     """Evaluate a run's champion again, on its own task."""
     from tweann import running, runs
 
-    found = running.evaluate(runs.open_run(run, out), default_registry())
+    found = running.evaluate(runs.open_run(run, out), registry)
     if as_json:
         emit_json(found)
     else:

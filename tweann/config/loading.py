@@ -111,8 +111,12 @@ class _Loader:
             task = self._plugin_section(TaskSection, "task", tables, lambda section: section.name)
         elif "task" in tables:
             self._fault(("task",), "the task is given as an object: leave this section out")
+        run = self._section(RunSettings, "run", tables)
+        if run is not None:
+            self._check_files(run)
+            run = run.model_copy(update={"plugins": self._registry.files})
         sections = {
-            "run": self._section(RunSettings, "run", tables),
+            "run": run,
             "task": task,
             "genome": self._section(GenomeSettings, "genome", tables),
             "mutation": self._section(MutationSettings, "mutation", tables),
@@ -260,6 +264,18 @@ class _Loader:
                 absolute[name] = Path(os.path.abspath(folder / value.expanduser()))
         return model.model_copy(update=absolute) if absolute else model
 
+    def _check_files(self, run: RunSettings) -> None:
+        """Report one-file plugins that are named and were not given: data does not make code run."""
+        given = {os.path.basename(file) for file in self._registry.files}
+        for file in run.plugins:
+            path = os.path.abspath(self._folder / file)
+            if os.path.basename(path) not in given:
+                self._fault(
+                    ("run", "plugins"),
+                    f"the plugin {path} is Python code, which runs only if you say so: if you trust it, add "
+                    f"`--plugin {path}`, or from Python call Registry.register_file",
+                )
+
     def _check_names(self, genome: GenomeSettings) -> None:
         activations = (*ACTIVATIONS, *self._registry.names("activation"))
         self._check_all(("genome", "activations"), genome.activations, activations)
@@ -358,10 +374,10 @@ def _override_items(overrides: Overrides, faults: list[Fault]) -> Iterable[tuple
         if not equals:
             faults.append(Fault((), 'expected "section.key=value"', f"--set {text}"))
         else:
-            yield dotted.strip(), _toml_value(value.strip())
+            yield dotted.strip(), toml_value(value.strip())
 
 
-def _toml_value(text: str) -> Any:
+def toml_value(text: str) -> Any:
     """Return ``text`` as a TOML value; what is none is a bare string."""
     try:
         parsed = tomllib.loads(f"value = {text}")

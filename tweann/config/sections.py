@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from tweann.genes import COLUMN_GROUPS, MAX_CONNECTIONS, MAX_NODES
 
@@ -55,6 +55,17 @@ class RunSettings(Section):
     history: int = Field(
         1000, ge=1, description="Cap on the generation reports that are kept in memory."
     )
+    plugins: tuple[str, ...] = Field(
+        (),
+        description="One-file plugins that the run uses. Written by `--plugin`; a file is run only where `--plugin` "
+        "names it again.",
+    )
+
+    @field_validator("plugins", mode="before")
+    @classmethod
+    def _array(cls, value: Any) -> Any:
+        # `_some_ending` makes Python's data of JSON, where strictness knows no array.
+        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="before")
     @classmethod

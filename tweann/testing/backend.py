@@ -198,7 +198,7 @@ class BackendContract:
             found = []
             with Evolution(sections, task=task if backend.in_process else None) as run:
                 if other is not None:
-                    run._backend = other
+                    run._evaluator._backend = other
                 for _ in range(4):
                     run.step()
                     found.append(trace(run))

@@ -38,16 +38,16 @@ class StrategyContract:
         strategy: your class, at the top level of a module.
         settings: of the section [strategy], beside ``population``.
         population: for most of the tests.
-        smallest_population: the least that the strategy can work with.
-        max_rows: cap on the pool's rows; by default two populations. A strategy with an archive gives the
-            archive a small cap in ``settings``, and says here what that makes with the population.
+        smallest_population: the least that the strategy can work with; by default what Settings allow.
+        max_rows: cap on the pool's rows; by default what the strategy says, in an attribute of that name, or two
+            populations. A strategy with an archive gives the archive a small cap in ``settings``.
         generations: how long the compared runs are.
     """
 
     strategy: ClassVar[type[Any]]
     settings: ClassVar[Mapping[str, Any]] = {}
     population: ClassVar[int] = 12
-    smallest_population: ClassVar[int] = 1
+    smallest_population: ClassVar[int | None] = None
     max_rows: ClassVar[int | None] = None
     generations: ClassVar[int] = 8
 
@@ -239,7 +239,9 @@ class StrategyContract:
 
     def test_the_smallest_population_works(self) -> None:
         """The smallest population that it allows works."""
-        with self.evolution(population=self.smallest_population) as run:
+        schema = self.strategy.Settings.model_json_schema()["properties"]["population"]
+        smallest = self.smallest_population or schema.get("minimum", 1)
+        with self.evolution(population=smallest) as run:
             for _ in range(3 * self.generations):
                 run.step()
             assert len(run.pool) >= 1, "nobody survived"
@@ -280,16 +282,17 @@ class StrategyContract:
 
     def test_memory_is_capped(self) -> None:
         """Memory stays once the caps are reached: rows, state, and all else that it holds."""
-        cap = self.max_rows or 2 * self.population
         half = 200
         held: list[int] = []
         with self.evolution(function=_quick) as run:
+            own: int = getattr(run._strategy, "max_rows", 2 * self.population)
+            cap = self.max_rows or own
             for generation in range(2 * half):
                 run.step()
                 assert len(run.pool) <= cap, (
                     f"the pool has {len(run.pool)} rows in generation {generation}, expected at most {cap}: let "
-                    "tell() return fewer survivors; a strategy with an archive caps it in `settings` "
-                    "and sets `max_rows` of the test class"
+                    "tell() return fewer survivors; a strategy with an archive has an attribute "
+                    "`max_rows`: its cap and the population"
                 )
                 if generation % 10 == 9:
                     held.append(held_bytes(run._strategy))
