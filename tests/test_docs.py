@@ -29,6 +29,7 @@ MADE = {"build", "dist", "runs", "tweann.egg-info", "__pycache__"}
 FOREIGN = re.compile(r"(?<![\w.])/(?:home|Users|root|work|tmp)/|\bshared" + "/")
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"# (\w+\.py)\n")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _SPAN = re.compile(r"`([^`\n]+)`")
 _COMMAND = re.compile(r"^(?:\$\(BIN\)/)?(tweann|make) +([a-z](?:[^#' ]| (?! ))*)")
@@ -68,13 +69,20 @@ def test_code_in_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.M
     source = tmp_path / f"{name}.py"  # a file, since what it compiles is cached beside it
     source.write_text(block.text, encoding="utf-8")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for other in blocks_in("python"):  # a file that the page has its reader write
+        if other.page == block.page and (file := _FILE.match(other.text)):
+            (tmp_path / file[1]).write_text(other.text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     spec = importlib.util.spec_from_file_location(name, source)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        for known in [known for known in sys.modules if known.startswith("tweann_plugin_")]:
+            del sys.modules[known]
 
 
 @by_name([block for block in blocks_in("toml") if "[task]" in block.text])
