@@ -39,7 +39,7 @@ from tweann.kernels.lanes import lane_state, run_block
 from tweann.kernels.learning import learn
 from tweann.kernels.plasticity import N_COEFFICIENTS
 from tweann.kernels.rollout import Scaling
-from tweann.kernels.tick import activate_sums, reset, tick, tick_state
+from tweann.kernels.tick import TickState, activate_sums, reset, tick, tick_state
 from tweann.layout import Layout
 
 #: What stands in for the columns of a group that a layout lacks.
@@ -49,10 +49,10 @@ _NO_CONSTANTS: Final = np.empty((0, N_CONSTANTS))
 _NO_COEFFICIENTS: Final = np.empty((0, N_COEFFICIENTS))
 
 
-def decode_parameters(layout: Layout) -> DecodeParameters:
-    """Return what decoding needs to know of a run, in which column groups lie in the order of the layout's."""
-    if not layout.groups:
-        return DecodeParameters(-1, -1, -1, -1, -1, layout.dt)
+def decode_parameters(layout: Layout) -> DecodeParameters | None:
+    """Return what decoding needs to know of a run with dynamics or plasticity; None: it has neither."""
+    if not {"dynamics", "plasticity"}.intersection(layout.groups):
+        return None
     of_nodes = [name for name, _ in layout.node_columns]
     of_connections = [name for name, _ in layout.connection_columns]
 
@@ -77,7 +77,8 @@ def decode_genomes(genes: Genes, blocks: Int, layout: Layout) -> NetworkBatch:
     nodes = int(n_nodes.sum()) + n * layout.n_outputs
     edges = int(n_connections.sum())
     p = decode_parameters(layout)
-    timed, plastic = p.dynamics >= 0, p.rule >= 0
+    timed = p is not None and p.dynamics >= 0
+    plastic = p is not None and p.rule >= 0
     batch = NetworkBatch(
         n_inputs=layout.n_inputs,
         n_outputs=layout.n_outputs,
@@ -160,10 +161,11 @@ class NetworkSlice:
         starts = self.batch.edge_start
         return int((starts[1:] - starts[:-1]).max(initial=0))
 
-    @property
-    def row_by_row(self) -> bool:
-        """Whether there may be networks that cannot run in lanes: those with dynamics or plasticity."""
-        return bool(self.batch.dynamics.size or self.batch.rule.size)
+    def single_state(self) -> TickState | None:
+        """Return a state for networks that cannot run in lanes: those with dynamics or plasticity; None: there is none."""
+        if not (self.batch.dynamics.size or self.batch.rule.size):
+            return None
+        return tick_state(self.max_slots, self.max_edges)
 
     def __len__(self) -> int:
         return int(self.blocks.size)
@@ -269,15 +271,17 @@ class Network:
             raise ConfigError(f"expected ticks to be 1 or more, came {ticks}")
         if table.ndim != 2 or table.shape[1] != self.n_inputs:
             raise ConfigError(f"expected rows of shape (n, {self.n_inputs}), came {table.shape}")
-        alone = bool(self._batch.kind[0] & ROW_BY_ROW)
-        state = lane_state(self._values.size, self.n_connections, single=alone)
+        state = lane_state(self._values.size, self.n_connections)
+        single = None
+        if self._batch.kind[0] & ROW_BY_ROW:
+            single = tick_state(self._values.size, self.n_connections)
         lanes = state.sums.size
         out = np.empty((table.shape[0], self.n_outputs))
         inputs = np.zeros((self.n_inputs, lanes))
         for start in range(0, table.shape[0], lanes):
             part = table[start : start + lanes]
             inputs[:, : len(part)] = part.T
-            run_block(self._batch, 0, inputs, len(part), ticks, state, self._layout.custom)
+            run_block(self._batch, 0, inputs, len(part), ticks, state, single, self._layout.custom)
             out[start : start + lanes] = state.values[-self.n_outputs :, : len(part)].T
         return out
 

@@ -44,7 +44,7 @@ def rubbish_lanes(net: NetworkBatch, lanes: int) -> LaneState:
     """Return a state in which nothing is clean yet."""
     slots = net.n_inputs + int(np.diff(net.node_start).max())
     state = lane_state(slots, int(np.diff(net.edge_start).max()), lanes)
-    for column in (*state[:-1], *state.single):
+    for column in state:
         column.fill(np.nan)
     return state
 
@@ -56,7 +56,7 @@ def evaluate(
     out = TableResults(np.full(n, np.nan), np.full(n, -1), np.full(n, -1))
     table = pack_rows(inputs, targets, lanes)
     outputs = np.full((net.n_outputs, lanes), np.nan)
-    kernels.evaluate_table(net, table, p, rubbish_lanes(net, lanes), outputs, out)
+    kernels.evaluate_table(net, table, p, rubbish_lanes(net, lanes), None, outputs, out)
     return out
 
 
@@ -112,7 +112,7 @@ def test_predictions_are_single_ticks_bit_for_bit_and_the_twins(
     plain, scaled = (np.full((n_rows, n_outputs), np.nan) for _ in range(2))
     for out, how in ((plain, Scale()), (scaled, scale)):
         p = parameters(Loss.SQUARED, ticks, [how] * n_outputs)
-        predict_table(net, table, p, rubbish_lanes(net, 8), out)
+        predict_table(net, table, p, rubbish_lanes(net, 8), None, out)
     nodes = int(net.node_start[1])
     state = tick_state(n_inputs + nodes, int(net.edge_start[1]))
     for row in range(n_rows):
@@ -138,11 +138,11 @@ def test_rows_do_not_see_each_other_and_the_number_of_lanes_does_not_matter() ->
     for lanes in (1, 8, 32):
         out = np.full((50, 2), np.nan)
         state = rubbish_lanes(net, lanes)
-        predict_table(net, pack_rows(inputs, np.zeros((50, 2)), lanes), p, state, out)
+        predict_table(net, pack_rows(inputs, np.zeros((50, 2)), lanes), p, state, None, out)
         results.append(out.tobytes())
         shuffled = np.full((50, 2), np.nan)
         table = pack_rows(inputs[order], np.zeros((50, 2)), lanes)
-        predict_table(net, table, p, state, shuffled)
+        predict_table(net, table, p, state, None, shuffled)
         results.append(shuffled[np.argsort(order)].tobytes())
     assert len(set(results)) == 1
 

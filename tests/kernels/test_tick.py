@@ -52,7 +52,7 @@ def rubbish_lanes(net: NetworkBatch, lanes: int) -> LaneState:
     slots = net.n_inputs + int(np.diff(net.node_start).max())
     edges = int(np.diff(net.edge_start).max())
     state = lane_state(slots, edges, lanes)
-    for column in (*state[:-1], *state.single):
+    for column in state:
         column.fill(np.nan)
     return state
 

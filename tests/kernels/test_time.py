@@ -127,9 +127,10 @@ def test_rows_in_blocks_give_the_bits_of_single_ticks(
     net = batch_of([genome], 3, 2, ALL_GROUPS, dt=dt, weight_bound=2.0)
     inputs = np.random.default_rng(seed).normal(size=(3, 4))
     block = lane_state(net.n_inputs + int(net.node_start[1]), int(net.edge_start[1]), 4)
-    for column in (*block[:-1], *block.single):
+    for column in block:
         column.fill(np.nan)
-    spoilt = run_block(net, 0, inputs, n_rows, ticks, block, NO_CUSTOM)
+    single = rubbish_state(net)
+    spoilt = run_block(net, 0, inputs, n_rows, ticks, block, single, NO_CUSTOM)
     any_spoilt = False
     for row in range(n_rows):
         state = new_state(net)

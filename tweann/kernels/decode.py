@@ -322,8 +322,28 @@ def _emit_plasticity(
 
 
 @kernel
+def _emit_time(
+    genes: Genes,
+    block: int,
+    scratch: DecodeScratch,
+    p: DecodeParameters,
+    out: NetworkBatch,
+    k: int,
+) -> None:
+    """Write dynamics and plasticity of network ``k``."""
+    if p.dynamics >= 0:
+        _emit_dynamics(genes, block, scratch, p, out, k)
+    if p.rule >= 0:
+        _emit_plasticity(genes, block, scratch, p, out, k)
+
+
+@kernel
 def decode(
-    genes: Genes, blocks: Int, scratch: DecodeScratch, p: DecodeParameters, out: NetworkBatch
+    genes: Genes,
+    blocks: Int,
+    scratch: DecodeScratch,
+    p: DecodeParameters | None,
+    out: NetworkBatch,
 ) -> None:
     """Decode the genomes in ``blocks`` into ``out``.
 
@@ -334,7 +354,7 @@ def decode(
         genes: the table; the genomes must be valid.
         blocks: (n,) which genomes.
         scratch: room for the largest of them.
-        p: where the optional columns are, and what else the run has in common.
+        p: where the columns of dynamics and plasticity are; None: there are none, and nothing is compiled for them.
         out: arrays for n networks, with room for ``sum(n_nodes) + n * n_outputs`` nodes and
             ``sum(n_connections)`` edges.
     """
@@ -344,7 +364,5 @@ def decode(
         _link(genes, blocks[k], scratch)
         _mark(genes, blocks[k], scratch)
         _emit(genes, blocks[k], scratch, out, k)
-        if p.dynamics >= 0:
-            _emit_dynamics(genes, blocks[k], scratch, p, out, k)
-        if p.rule >= 0:
-            _emit_plasticity(genes, blocks[k], scratch, p, out, k)
+        if p is not None:
+            _emit_time(genes, blocks[k], scratch, p, out, k)

@@ -16,7 +16,7 @@ from tweann.kernels._jit import fused_kernel
 from tweann.kernels.activation import DIFFERENCE, SUM, TANH, aggregate, other_activation, tanh
 from tweann.kernels.decode import RECURRENT, REMEMBERS, ROW_BY_ROW, NetworkBatch
 from tweann.kernels.learning import learn
-from tweann.kernels.tick import Index, TickState, reset, tick, tick_state
+from tweann.kernels.tick import Index, TickState, clean_inputs, reset, run_general
 
 #: Rows that are evaluated side by side; more would leave the second-level cache with large networks.
 LANES: Final = 128
@@ -30,21 +30,16 @@ class LaneState(NamedTuple):
     sums: Float  #: (lanes,) scratch
     products: Float  #: (edges,) scratch
     sorted_products: Float  #: (edges,) scratch
-    single: TickState  #: for networks that run row by row
 
 
-_NO_STATE: Final = tick_state(0, 0)
-
-
-def lane_state(n_slots: int, n_edges: int, lanes: int = LANES, single: bool = True) -> LaneState:
-    """Return a state of zeros for ``lanes`` rows of such networks; ``single``: some may run row by row."""
+def lane_state(n_slots: int, n_edges: int, lanes: int = LANES) -> LaneState:
+    """Return a state of zeros for ``lanes`` rows of networks of up to that many values and edges."""
     return LaneState(
         np.zeros((n_slots, lanes)),
         np.zeros((n_edges, lanes)),
         np.empty(lanes),
         np.empty(n_edges),
         np.empty(n_edges),
-        tick_state(n_slots, n_edges) if single else _NO_STATE,
     )
 
 
@@ -174,6 +169,36 @@ def tick_lanes(net: NetworkBatch, k: int, state: LaneState, custom: NDArray[np.u
 
 
 @fused_kernel
+def run_rows(
+    net: NetworkBatch,
+    k: int,
+    inputs: Float,
+    n_rows: int,
+    ticks: int,
+    values: Float,
+    state: TickState,
+    custom: NDArray[np.uint64],
+) -> bool:
+    """Do the work of `run_block` row by row; ``values``, (slots, lanes), gets the outputs."""
+    spoilt = False
+    n_slots = net.n_inputs + net.node_start[k + 1] - net.node_start[k]
+    for lane in range(n_rows):
+        reset(net, k, state)
+        for _ in range(ticks):
+            if learn(net, k, state, 1.0):
+                spoilt = True
+            for i in range(net.n_inputs):
+                state.values[i] = inputs[i, lane]
+            if clean_inputs(state.values, net.n_inputs):
+                spoilt = True
+            if run_general(net, k, state, custom):  # not `tick`, which would be compiled once more
+                spoilt = True
+        for i in range(n_slots - net.n_outputs, n_slots):
+            values[i, lane] = state.values[i]
+    return spoilt
+
+
+@fused_kernel
 def run_block(
     net: NetworkBatch,
     k: int,
@@ -181,6 +206,7 @@ def run_block(
     n_rows: int,
     ticks: int,
     state: LaneState,
+    single: TickState | None,
     custom: NDArray[np.uint64],
 ) -> bool:
     """Run network ``k`` on a block of rows, each from the beginning of time, its inputs held for some ticks.
@@ -191,6 +217,7 @@ def run_block(
         n_rows: how many lanes count; the others may be computed or not.
         ticks: >= 1.
         state: (slots, lanes); the outputs' slots are written.
+        single: for networks with dynamics or plasticity; None: there is none, and nothing is compiled for them.
         custom: addresses of plugins' activations.
 
     Returns:
@@ -198,21 +225,9 @@ def run_block(
     """
     spoilt = False
     lanes = state.sums.size
-    n_slots = net.n_inputs + net.node_start[k + 1] - net.node_start[k]
-    if net.kind[k] & ROW_BY_ROW:
-        single = state.single
-        for lane in range(n_rows):
-            reset(net, k, single)
-            for _ in range(ticks):
-                if learn(net, k, single, 1.0):
-                    spoilt = True
-                for i in range(net.n_inputs):
-                    single.values[i] = inputs[i, lane]
-                if tick(net, k, single, custom):
-                    spoilt = True
-            for i in range(n_slots - net.n_outputs, n_slots):
-                state.values[i, lane] = single.values[i]
-        return spoilt
+    if single is not None:  # noqa: SIM102 - in a line of its own the compiler decides it
+        if net.kind[k] & ROW_BY_ROW:
+            return run_rows(net, k, inputs, n_rows, ticks, state.values, single, custom)
     if ticks > 1 or net.kind[k] & (RECURRENT | REMEMBERS):
         reset_lanes(net, k, state)
     for i in range(net.n_inputs):

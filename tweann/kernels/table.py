@@ -14,6 +14,7 @@ from tweann.kernels._jit import fused_kernel
 from tweann.kernels.decode import NetworkBatch
 from tweann.kernels.lanes import LaneState, run_block
 from tweann.kernels.rollout import Scaling
+from tweann.kernels.tick import TickState
 
 _NON_FINITE = int(Flag.NON_FINITE)
 
@@ -98,6 +99,7 @@ def evaluate_table(
     table: Table,
     p: TableParameters,
     state: LaneState,
+    single: TickState | None,
     outputs: Float,
     out: TableResults,
 ) -> None:
@@ -108,6 +110,7 @@ def evaluate_table(
         table: rows.
         p: parameters.
         state: room for the lanes.
+        single: see `tweann.kernels.lanes.run_block`.
         outputs: (n_outputs, lanes) room.
         out: (n,) written.
     """
@@ -117,7 +120,7 @@ def evaluate_table(
         loss, n_right, flags = 0.0, 0, 0
         for block in range(table.inputs.shape[0]):
             n_rows = min(lanes, table.n_rows - block * lanes)
-            if run_block(net, k, table.inputs[block], n_rows, p.ticks, state, p.custom):
+            if run_block(net, k, table.inputs[block], n_rows, p.ticks, state, single, p.custom):
                 flags |= _NON_FINITE
             for j in range(net.n_outputs):
                 scale, offset = p.scaling.scale[j], p.scaling.offset[j]
@@ -140,14 +143,19 @@ def evaluate_table(
 
 @fused_kernel
 def predict_table(
-    net: NetworkBatch, table: Table, p: TableParameters, state: LaneState, out: Float
+    net: NetworkBatch,
+    table: Table,
+    p: TableParameters,
+    state: LaneState,
+    single: TickState | None,
+    out: Float,
 ) -> None:
     """Write the scaled outputs of the batch's first network on every row to ``out``, (n_rows, n_outputs)."""
     lanes = state.sums.size
     first_output = net.n_inputs + net.node_start[1] - net.node_start[0] - net.n_outputs
     for block in range(table.inputs.shape[0]):
         n_rows = min(lanes, table.n_rows - block * lanes)
-        run_block(net, 0, table.inputs[block], n_rows, p.ticks, state, p.custom)
+        run_block(net, 0, table.inputs[block], n_rows, p.ticks, state, single, p.custom)
         for lane in range(n_rows):
             for j in range(net.n_outputs):
                 a = state.values[first_output + j, lane] * p.scaling.scale[j] + p.scaling.offset[j]

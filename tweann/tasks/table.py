@@ -116,7 +116,8 @@ class TableTask(Task):
             networks.batch,
             table,
             self._parameters(networks),
-            lane_state(networks.max_slots, networks.max_edges, lanes, networks.row_by_row),
+            lane_state(networks.max_slots, networks.max_edges, lanes),
+            networks.single_state(),
             np.empty((self.info.n_outputs, lanes)),
             out,
         )
@@ -126,10 +127,9 @@ class TableTask(Task):
         """Return (n_rows, n_outputs), what the slice's first network says of each row of one part."""
         table = self.parts[part]
         out = np.empty((table.n_rows, self.info.n_outputs))
-        state = lane_state(
-            networks.max_slots, networks.max_edges, table.inputs.shape[2], networks.row_by_row
-        )
-        predict_table(networks.batch, table, self._parameters(networks), state, out)
+        state = lane_state(networks.max_slots, networks.max_edges, table.inputs.shape[2])
+        p, single = self._parameters(networks), networks.single_state()
+        predict_table(networks.batch, table, p, state, single, out)
         return out
 
     def _parameters(self, networks: NetworkSlice) -> TableParameters:
