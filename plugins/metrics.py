@@ -63,6 +63,12 @@ class MetricsFile:
             self._flush(self._path)
 
     @hookimpl
+    def tweann_checkpoint_written(self) -> None:
+        """Write what has been noted: a run that goes on from there does not report it again."""
+        if self._path is not None:
+            self._flush(self._path)
+
+    @hookimpl
     def tweann_run_finished(self, result: Result) -> None:
         """Write the rest."""
         del result

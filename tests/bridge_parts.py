@@ -16,9 +16,10 @@ import numpy as np
 from tweann.bridge.customs import Identity
 from tweann.bridge.peer import Peer
 from tweann.bridge.settings import BridgeSettings
-from tweann.genome import Genome, seed_network
+from tweann.genome import Genome
 from tweann.interfaces import Immigrant
 from tweann.layout import Layout
+from tweann.seed import seed_network
 
 LAYOUT = Layout(3, 2, max_nodes=50, max_connections=100, recurrent=True)
 TASK = b"t" * 16

@@ -83,6 +83,13 @@ class TestMetricsFile:
         observer.tweann_run_finished(result())
         assert [line["generation"] for line in lines(tmp_path)] == [0, 1]
 
+    def test_what_a_checkpoint_knows_of_is_written(self, tmp_path: Path) -> None:
+        observer = metrics_file(tmp_path, flush_seconds=1e6)
+        observer.tweann_generation_finished(report(0))
+        assert not (tmp_path / "metrics.jsonl").exists()
+        observer.tweann_checkpoint_written()
+        assert [line["generation"] for line in lines(tmp_path)] == [0]
+
     def test_generations_that_happen_again_are_written_once(self, tmp_path: Path) -> None:
         for start in (0, 2, 1):
             observer = metrics_file(tmp_path, generation=start)

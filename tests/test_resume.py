@@ -40,7 +40,20 @@ STEADY: dict[str, Any] = {
     **XOR,
     "strategy": {"name": "steady-state", "population": 40, "batch": 3, "window": 4},
 }
-CONFIGS = pytest.mark.parametrize("config", [XOR, RECURRENT, STEADY], ids=["xor", "pole", "steady"])
+#: Every optional column, and rates that are learned from success.
+RICH: dict[str, Any] = {
+    **XOR,
+    "genome": {
+        "recurrent": True,
+        "dynamics": ["static", "ltc", "izhikevich"],
+        "plasticity": ["none", "oja", "stdp"],
+        "modulatory": True,
+    },
+    "mutation": {"adapt": "success"},
+}
+CONFIGS = pytest.mark.parametrize(
+    "config", [XOR, RECURRENT, STEADY, RICH], ids=["xor", "pole", "steady", "rich"]
+)
 
 
 def folder_of(result: Any) -> Path:

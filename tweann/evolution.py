@@ -312,10 +312,14 @@ class Evolution:
         return {
             "genes": self.pool.save(blocks),
             "rows": dict(rows[0]),
-            "pending": [dict(r) for r in rows[1:]],
+            "pending": [
+                {"rows": dict(b.rows), "applied": b.applied, "immigrants": b.immigrants}
+                for b in self._pending
+            ],
             "told": list(self._told),
             "mutations": self.pool.mutations,
             "strategy": dict(self._strategy.state()),
+            "credit": {} if self._credit is None else dict(self._credit.state()),
             "champion": self._champions.state(),
             "history": [{"generation": r.generation, **r.data()} for r in self.history],
             "reasons": list(self.reasons),
@@ -345,16 +349,22 @@ class Evolution:
         self.pool.release(np.array([self._breeding.template]))
         self._breeding = self._breeding._replace(template=int(blocks[0]))
         at, loaded = 1, []
-        for saved in (state["rows"], *state["pending"]):
+        for saved in (state["rows"], *(brood["rows"] for brood in state["pending"])):
             n = saved["block"].size
             loaded.append(self.pool.load_rows(saved, blocks[at : at + n]))
             at += n
         if at != blocks.size:
             raise FormatError(f"{blocks.size} genomes for {at} rows")
-        self.pool.rows, self._pending = loaded[0], deque(Brood(rows) for rows in loaded[1:])
+        self.pool.rows = loaded[0]
+        for rows, saved in zip(loaded[1:], state["pending"], strict=True):
+            brood = Brood(rows, saved["applied"])
+            brood.immigrants = [(str(peer), int(ask)) for peer, ask in saved["immigrants"]]
+            self._pending.append(brood)
         self.pool.mutations[:] = state["mutations"]
         self._told = list(state["told"])
         self._strategy.restore(state["strategy"])
+        if self._credit is not None:
+            self._credit.restore(state["credit"])
         self._champions.restore(state["champion"])
         self.history.extend(GenerationReport(**report) for report in state["history"])
         self.reasons.extend(state["reasons"])

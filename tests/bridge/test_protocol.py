@@ -31,8 +31,9 @@ from tweann.bridge.protocol import (
     topic_of,
 )
 from tweann.codec import encode
-from tweann.genome import Genome, seed_network
+from tweann.genome import Genome
 from tweann.layout import Layout
+from tweann.seed import seed_network
 
 LAYOUT = Layout(3, 2, max_nodes=50, max_connections=100, recurrent=True)
 CAP = max_body_bytes(LAYOUT, 1_000_000)

@@ -14,7 +14,6 @@ import pytest
 from task_networks import random_linear, slice_of
 
 import tweann.tasks
-from tweann.genes import ACTIVATIONS
 from tweann.strategies.descriptors import TASKS_WITH_DESCRIPTOR
 from tweann.tasks import EvaluationKeys, Task
 from tweann.tasks.registration import tweann_tasks

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from task_networks import KEYS, linear, slice_of
 
 from tweann.genes import Float
-from tweann.genome import Genome, seed_network
+from tweann.genome import Genome
 from tweann.layout import Layout
+from tweann.seed import seed_network
 from tweann.tasks import Evaluations, Task
 from tweann.tasks.arm import Arm
 from tweann.tasks.sphere import SphereProjection
