@@ -51,8 +51,25 @@ RICH: dict[str, Any] = {
     },
     "mutation": {"adapt": "success"},
 }
+MAZE: dict[str, Any] = {**XOR, "task": {"name": "maze", "max_steps": 40}}
+ELITES: dict[str, Any] = {
+    **MAZE,
+    "strategy": {"name": "map-elites", "population": 40, "iso_line_rate": 0.3, "random_rate": 0.1},
+}
+NOVELTY: dict[str, Any] = {
+    **MAZE,
+    "strategy": {
+        "name": "novelty",
+        "population": 40,
+        "admission": "both",
+        "archive_size": 50,
+        "eviction": "random",
+    },
+}
 CONFIGS = pytest.mark.parametrize(
-    "config", [XOR, RECURRENT, STEADY, RICH], ids=["xor", "pole", "steady", "rich"]
+    "config",
+    [XOR, RECURRENT, STEADY, RICH, ELITES, NOVELTY],
+    ids=["xor", "pole", "steady", "rich", "elites", "novelty"],
 )
 
 
