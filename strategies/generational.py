@@ -77,6 +77,11 @@ class GenerationalSettings(Section):
     interspecies_rate: Rate = Field(
         0.001, description="Share of crossovers whose other parent is another species' best."
     )
+    restart: int = Field(
+        0,
+        ge=0,
+        description="Evaluations after which the population begins anew from the seed network; 0: never.",
+    )
     speciation: bool = Field(True, description="False: the whole population is one species.")
 
 
@@ -92,13 +97,8 @@ class Generational:
         self._target, self._factor = species.target, species.threshold_factor
         self._max_species = species.max_species
         self._coefficients = DistanceCoefficients(species.c1, species.c3, species.small_genome)
-        self._threshold = species.threshold
-        self._generation = 0
-        self._next_species = 0
-        self._ids: Int = np.zeros(0, np.int64)  # species alive, oldest first
-        self._best: Float = np.zeros(0)  # best fitness that each ever had
-        self._improved: Int = np.zeros(0, np.int64)  # when it had it first
-        self._champion, self._champion_improved = -np.inf, 0
+        self._first_threshold = species.threshold
+        self._spent, self._anew = 0, False
         self._parameters = NeatParameters(
             _SELECTIONS.index(settings.selection),
             settings.survival,
@@ -111,6 +111,17 @@ class Generational:
             settings.stagnation,
             settings.population_stagnation,
         )
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin as if there had been no population yet."""
+        self._threshold = self._first_threshold
+        self._generation = 0
+        self._next_species = 0
+        self._ids: Int = np.zeros(0, np.int64)  # species alive, oldest first
+        self._best: Float = np.zeros(0)  # best fitness that each ever had
+        self._improved: Int = np.zeros(0, np.int64)  # when it had it first
+        self._champion, self._champion_improved = -np.inf, 0
         # Made in `ask` for `tell`: between the two the pool's rows stay as they are.
         self._ranking = Ranking(np.zeros(0, np.int64), np.zeros(1, np.int64))
         self._representatives: Int = np.zeros(0, np.int64)  # rows, one a species
@@ -118,7 +129,8 @@ class Generational:
     def ask(self, pool: PoolView, n: int, rng: Generator) -> BreedingPlan:
         """Return a plan for ``population`` children, shared out among species by their fitness."""
         n = min(n, self._settings.population)
-        if len(pool) == 0:
+        if len(pool) == 0 or self._anew:
+            self._forget()
             return BreedingPlan.fresh(n)
         plan, self._ranking, self._representatives = plan_generation(
             pool.fitness,
@@ -134,11 +146,17 @@ class Generational:
     def tell(self, pool: PoolView, brood: BroodView) -> Survivors:
         """Put the children into species; they replace all but the elites."""
         old, new = pool.fitness, brood.fitness
-        index = select_generation(
-            old, new, self._ranking, self._settings.population, self._parameters
-        )
-        position = np.concatenate((self._ids.searchsorted(pool.species), self._assign(pool, brood)))
-        position = position[index]
+        before = self._ids.searchsorted(pool.species)
+        spent = int(brood.n_evaluations.sum())
+        if self._anew:
+            index = len(pool) + np.arange(len(brood))
+        else:
+            spent += self._spent
+            index = select_generation(
+                old, new, self._ranking, self._settings.population, self._parameters
+            )
+        self._spent, self._anew = spent, 0 < self._settings.restart <= spent
+        position = np.concatenate((before, self._assign(pool, brood)))[index]
         species = self._ids[position]
         self._update(position, np.concatenate((old, new))[index])
         return Survivors(index, columns={"species": species})
@@ -159,6 +177,8 @@ class Generational:
             "improved": self._improved,
             "champion": self._champion,
             "champion_improved": self._champion_improved,
+            "spent": self._spent,
+            "anew": self._anew,
             "order": self._ranking.order,
             "starts": self._ranking.starts,
             "representatives": self._representatives,
@@ -174,6 +194,7 @@ class Generational:
         self._improved = cast(Int, state["improved"])
         self._champion = cast(float, state["champion"])
         self._champion_improved = cast(int, state["champion_improved"])
+        self._spent, self._anew = cast(int, state["spent"]), cast(bool, state["anew"])
         self._ranking = Ranking(cast(Int, state["order"]), cast(Int, state["starts"]))
         self._representatives = cast(Int, state["representatives"])
 

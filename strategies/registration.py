@@ -13,5 +13,6 @@ def tweann_strategies() -> Mapping[str, str]:
         "generational": "tweann.strategies.generational:Generational",
         "map-elites": "tweann.strategies.map_elites:MapElites",
         "novelty": "tweann.strategies.novelty:Novelty",
+        "racing": "tweann.strategies.racing:Racing",
         "steady-state": "tweann.strategies.steady_state:SteadyState",
     }

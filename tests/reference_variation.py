@@ -316,6 +316,61 @@ def found_species(
     return result, founders
 
 
+# --- growing -------------------------------------------------------------------------------------------
+
+
+def add_wired_node(genome: Genome, v: Variation, rng: Stream) -> bool:
+    """Add a node beside an enabled connection: from all inputs and its source, to its target, weights 0."""
+    inputs = [n.id for n in genome.nodes if is_input(n.id)]
+    if (
+        len(genome.nodes) >= v.max_nodes
+        or len(genome.connections) + len(inputs) + 2 > v.max_connections
+    ):
+        return False
+    enabled = [c for c in genome.connections if c.enabled]
+    if not enabled:
+        return False
+    old = enabled[rng.below(len(enabled))]
+    activation, aggregation = choose(v.activations, rng), choose(v.aggregations, rng)
+    for k in range(MAX_SPLITS):
+        node = split_id(old.source, old.target, k)
+        if node < 0:
+            return False
+        if genome.node(node) is None:
+            genome.add(Node(node, activation, aggregation, 0.0, v.node_extra))
+            for source in sorted({*inputs, old.source}):
+                genome.add(Connection(source, node, 0.0, extra=v.connection_extra))
+            genome.add(Connection(node, old.target, 0.0, extra=v.connection_extra))
+            return True
+    return False
+
+
+def grow(genome: Genome, wired: bool, v: Variation, rng: Stream) -> None:
+    """Apply one operator other than weight mutation, drawn by rate; a new connection gets weight 0."""
+    rates = [0.0 if name == "weights" else r for name, r in zip(OPERATORS, v.rates, strict=True)]
+    if sum(rates) <= 0.0:
+        return
+    before = {(c.source, c.target) for c in genome.connections}
+    for _ in range(TRIES):
+        point, chosen = rng.uniform() * sum(rates), ""
+        for name, rate in zip(OPERATORS, rates, strict=True):
+            if rate > 0.0:
+                chosen = name
+                point -= rate
+                if point < 0.0:
+                    break
+        if chosen == "add_node" and wired:
+            done = add_wired_node(genome, v, rng)
+        else:
+            done = apply(chosen, genome, 1.0, v, rng)
+        if done:
+            if chosen == "add_connection":
+                for c in genome.connections:
+                    if (c.source, c.target) not in before:
+                        c.weight = 0.0
+            return
+
+
 # --- breeding ------------------------------------------------------------------------------------------
 
 #: The last words of keys.
@@ -376,4 +431,6 @@ def breed(
         mutate(child, birth.strength, v, rng(MUTATE))
     if birth.operator == "SET_VALUES":
         set_values(child, birth.values, v.bound)
+    if birth.operator.startswith("GROW"):
+        grow(child, birth.operator == "GROW_WIRED", v, rng(MUTATE))
     return child

@@ -39,6 +39,7 @@ from tweann.layout import Layout
 from tweann.registry import Registry
 from tweann.seed import seed_network
 from tweann.tasks.base import Task, TaskInfo, output_scaling
+from tweann.tuning import Tuner
 from tweann.workers import usable_cores
 
 _ZERO = np.uint64(0)
@@ -75,6 +76,8 @@ def column_groups(config: Config) -> tuple[str, ...]:
     wanted = set(config.genome.groups())
     if config.mutation.adapt == "genes":
         wanted.add("adaptive")
+    if config.tuning.needs_births:
+        wanted.add("births")
     return tuple(name for name in COLUMN_GROUPS if name in wanted)
 
 
@@ -285,6 +288,15 @@ def make_breeding(config: Config, layout: Layout, template: int) -> BreedingPara
         disable_rate=m.inherit_disabled_rate,
         mutation=mutation,
     )
+
+
+def make_tuner(config: Config, layout: Layout) -> Tuner | None:
+    """Return what tunes genomes, or None where none does."""
+    if config.tuning.attempts == 0:
+        return None
+    genome = config.genome
+    stream = make_stream(config)
+    return Tuner(config.tuning, layout, config.run.seed, stream, genome.weight_bound, genome.bias)
 
 
 def island_name(config: Config) -> str:

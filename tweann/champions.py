@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,10 @@ class ChampionFinder:
             k = found.best_valid
             if k < 0:
                 return False
-            solved, metrics = self._solves(brood, k)
+            k, last, solved, metrics = self._try_groups(brood, k)
             if not solved and value[k] <= self._value:
                 return False
+            done = n_evaluations + int(brood.rows["n_evaluations"][:last].sum())
         self._value = float(value[k])
         self.champion = Champion(
             genome=self._pool.genome(int(brood.rows["block"][k])),
@@ -103,6 +105,31 @@ class ChampionFinder:
             figures = {name: state[name] for name in state if name not in ("value", "genome")}
             self._value = state["value"]
             self.champion = Champion(decode(state["genome"], layout), **figures, layout=layout)
+
+    def _try_groups(self, brood: Brood, best: int) -> tuple[int, int, bool, Mapping[str, float]]:
+        """Test the best of each group, one group after the other, until one solves the task.
+
+        Args:
+            brood: none of it is solved by its evaluation.
+            best: the best of all.
+
+        Returns:
+            Who solves it, the end of its group, True and what the test found; or, if none does, ``best``, the end of the
+            brood, False and what its test found.
+        """
+        value, n = np.nan_to_num(brood.rows["validation"], nan=-np.inf), len(brood)
+        edges = (np.flatnonzero(np.diff(brood.rows["group"])) + 1).tolist()
+        found: Mapping[str, float] = {}
+        for first, last in pairwise([0, *edges, n]) if self._task.tests_champion else ():
+            k = first + int(np.argmax(value[first:last]))
+            if value[k] == -np.inf:
+                continue
+            solved, metrics = self._solves(brood, k)
+            if solved:
+                return k, last, True, metrics
+            if k == best:
+                found = metrics
+        return best, n, False, found
 
     def _solves(self, brood: Brood, k: int) -> tuple[bool, Mapping[str, float]]:
         """Return whether a genome of the brood solves the task, by its evaluation or a test, and what that found."""

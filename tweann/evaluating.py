@@ -52,6 +52,7 @@ class Evaluator:
     ) -> None:
         self._config, self._task, self._pool = config, task, pool
         self._scaling, self._registry = scaling, registry
+        self._tuner = assembly.make_tuner(config, pool.layout)
         self._backend: Backend | None = None
         self._tickets: dict[int, _Ticket] = {}  # by id of the brood
         self._owners: dict[int, _Ticket] = {}  # by id of the job
@@ -124,6 +125,10 @@ class Evaluator:
             rows[name][part] = getattr(e, name)
         rows["descriptor"][part] = e.descriptor
         rows["objectives"][part] = e.objectives
+        if e.weights is not None and e.biases is not None:
+            genes, blocks = self._pool.genes, rows["block"][part]
+            genes.weight[blocks, : e.weights.shape[1]] = e.weights
+            genes.bias[blocks, : e.biases.shape[1]] = e.biases
         for k, reason in e.reasons.items():
             if len(self.reasons) < _MAX_REASONS:
                 self.reasons.append(f"genome {rows['id'][start + k]}: {reason}")
@@ -134,9 +139,8 @@ class Evaluator:
         # By the generation of birth, which stays what it is when a brood is evaluated anew.
         generation = int(rows["generation"][0]) if self._config.evaluation.resample else 0
         keys = EvaluationKeys(self._config.run.seed, generation)
-        blocks = rows["block"]
         jobs = [
-            Job(start, stop, self._evaluator(self._slice(blocks[start:stop]), keys))
+            Job(start, stop, self._evaluator(brood, start, stop, keys))
             for start, stop in self._slices(len(brood), backend.capacity)
         ]
         ticket = self._tickets[id(brood)] = _Ticket(jobs)
@@ -150,10 +154,24 @@ class Evaluator:
     def _slice(self, blocks: Int) -> NetworkSlice:
         return NetworkSlice(self._pool.genes, blocks, self._pool.layout, self._scaling)
 
-    def _evaluator(self, networks: NetworkSlice, keys: EvaluationKeys) -> Callable[[], Evaluations]:
+    def _evaluator(
+        self, brood: Brood, start: int, stop: int, keys: EvaluationKeys
+    ) -> Callable[[], Evaluations]:
+        part, rows = slice(start, stop), brood.rows
+        networks = self._slice(rows["block"][part])
+        births, generation, tuned = (
+            rows["id"][part],
+            int(rows["generation"][0]),
+            rows["tuned"][part],
+        )
+        tuner = self._tuner if tuned.any() else None
+
         def evaluate() -> Evaluations:
             began = time.perf_counter()
-            result = self._task.evaluate(networks, keys)
+            if tuner is None:
+                result = self._task.evaluate(networks, keys)
+            else:
+                result = tuner.evaluate(self._task, networks, keys, births, generation, tuned)
             self._cost = (time.perf_counter() - began) / len(networks)
             return result
 

@@ -99,7 +99,14 @@ class Evolution:
         self.layout = assembly.make_layout(config, info, self._registry)
         self.scaling = assembly.make_scaling(config, info)
         self._strategy: Strategy = self._registry.resolve("strategy", config.strategy.name)(
-            config.strategy.settings, StrategyContext(info, config.species, config.genome.bias)
+            config.strategy.settings,
+            StrategyContext(
+                info,
+                config.species,
+                config.genome.bias,
+                config.genome.weight_bound,
+                config.genome.start is not None,
+            ),
         )
         self._population: int = config.strategy.settings.population  # type: ignore[attr-defined] # checked on loading
         self._workers = Workers(assembly.count_workers(config))
@@ -150,6 +157,10 @@ class Evolution:
         Raises:
             ConfigError: the children of the last ask have not been told.
         """
+        if self.config.tuning.attempts != 0:
+            raise ConfigError(
+                "section [tuning] needs a task that tweann evaluates itself: set tuning.attempts = 0"
+            )
         if self._outside:
             raise ConfigError(f"tell the {len(self._pending[0])} evaluations of the last ask first")
         if not self._pending:
@@ -513,6 +524,10 @@ class Evolution:
             [immigrant.genome for immigrant in arrived],
             self._enrichment,
         )
+        if plan.tuned is not None:
+            brood.rows["tuned"][:n] = plan.tuned
+        if plan.group is not None:  # immigrants are a group of their own
+            brood.rows["group"][:n], brood.rows["group"][n:] = plan.group, plan.group[-1] + 1
         brood.immigrants = [(immigrant.peer, self._asks - 1) for immigrant in arrived]
         return brood
 

@@ -116,6 +116,10 @@ class Operator(IntEnum):
     CROSSOVER = 3
     CROSSOVER_MUTATE = 4
     SET_VALUES = 5  #: parent a's structure with given weights and biases
+    GROW = (
+        6  #: parent a with one structural mutation; all values stay, a new connection has weight 0
+    )
+    GROW_WIRED = 7  #: the same, but a new node leaves the old connection and reads all inputs
 
 
 class Role(IntFlag):

@@ -15,7 +15,7 @@ from numpy.random import Generator
 from numpy.typing import DTypeLike
 
 from tweann.errors import PluginError
-from tweann.genes import Float, Int, Operator, UInt8
+from tweann.genes import Bool, Float, Int, Operator, UInt8
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,9 @@ class BreedingPlan:
         parent_b: (n,) rows of the pool; -1 where there is none.
         strength: (n,) >= 0, scales the power of weight mutation; absent: 1.
         values: (n, d) weights, then biases, in gene order, for ``SET_VALUES``; absent otherwise.
+        group: (n,) integers >= 0, ascending; where a task tests champions, the best of each group is tested;
+            absent: all are one group.
+        tuned: (n,) bool, whom section [tuning] concerns; absent: all.
     """
 
     operator: UInt8
@@ -49,6 +52,8 @@ class BreedingPlan:
     parent_b: Int
     strength: Float | None = None
     values: Float | None = None
+    group: Int | None = None
+    tuned: Bool | None = None
 
     def __len__(self) -> int:
         return int(self.operator.size)
@@ -74,6 +79,16 @@ class BreedingPlan:
             or not (np.isfinite(self.strength) & (self.strength >= 0)).all()
         ):
             raise PluginError(f"strategy {strategy}: plan.strength must be {n} finite numbers >= 0")
+        if self.group is not None and (
+            self.group.shape != (n,)
+            or self.group.dtype.kind not in "iu"
+            or (np.diff(self.group, prepend=0) < 0).any()
+        ):
+            raise PluginError(
+                f"strategy {strategy}: plan.group must be {n} integers >= 0, ascending"
+            )
+        if self.tuned is not None and (self.tuned.shape != (n,) or self.tuned.dtype != np.bool_):
+            raise PluginError(f"strategy {strategy}: plan.tuned must be {n} booleans")
         from tweann.kernels.checks import (
             first_bad_child,  # late: who only registers needs no compiler
         )
@@ -130,11 +145,15 @@ class StrategyContext:
         task: sizes, names, and what the task calls solved.
         species: section [species] of the configuration.
         bias: whether nodes have biases that evolve; where not, values for ``SET_VALUES`` leave them as they are.
+        weight_bound: the magnitude that weights and biases are clipped to.
+        warm: whether the seed network comes from a file, with values of its own.
     """
 
     task: TaskInfo
     species: SpeciesSettings
     bias: bool = True
+    weight_bound: float = 30.0
+    warm: bool = False
 
 
 @runtime_checkable

@@ -34,12 +34,14 @@ from tweann.layout import Layout
 from tweann.rows import ROW_COLUMNS, RowFormat, Rows
 from tweann.workers import Workers
 
-#: Structural growth of one mutation: a split adds one node and two connections, a new connection one.
+#: Structural growth of one mutation: a split adds one node and two connections, a new connection one. A wired node
+#: brings one more connection for each input.
 _NEW_NODES, _NEW_CONNECTIONS = 1, 3
 #: The operators of the second pass that add one node, and at most two connections each.
 _MORE_NODES = 4
 _GROWTH = 1.5
 _SET_VALUES, _IMMIGRANT = int(Operator.SET_VALUES), int(Origin.IMMIGRANT)
+_GROW_WIRED = int(Operator.GROW_WIRED)
 _MEMBER = int(Role.MEMBER)
 
 _NODE_COLUMNS = ("node_id", "activation", "aggregation", "bias", "node_extra")
@@ -309,9 +311,10 @@ class GenomePool:
             self.genes.n_nodes, self.genes.n_connections, old["block"], parameters.template
         )
         splices = 0 if enrichment is None else _MORE_NODES
+        wires = self.layout.n_inputs if (operator == _GROW_WIRED).any() else 0
         self.make_room(
             min(nodes + _NEW_NODES + splices, self.layout.max_nodes),
-            min(connections + _NEW_CONNECTIONS + 2 * splices, self.layout.max_connections),
+            min(connections + _NEW_CONNECTIONS + wires + 2 * splices, self.layout.max_connections),
         )
         rows["block"][:n], rows["block"][n:] = self.allocate(n), arrived
         rows["id"][:], rows["generation"][:] = births, generation

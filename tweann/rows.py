@@ -31,6 +31,8 @@ ROW_COLUMNS: dict[str, tuple[DTypeLike, Any]] = {
     "steps": (np.int64, 0),
     "flags": (np.int64, 0),
     "n_evaluations": (np.int64, 0),
+    "group": (np.int64, 0),  # as in `tweann.interfaces.BreedingPlan`
+    "tuned": (np.bool_, True),  # likewise
 }
 
 

@@ -17,6 +17,7 @@ from tweann.config.sections import (
     StorageSection,
     StrategySection,
     TaskSection,
+    TuningSettings,
 )
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "StorageSection",
     "StrategySection",
     "TaskSection",
+    "TuningSettings",
     "load",
 ]

@@ -28,6 +28,7 @@ from tweann.config.sections import (
     StorageSection,
     StrategySection,
     TaskSection,
+    TuningSettings,
 )
 from tweann.errors import TweannError
 from tweann.genes import ACTIVATIONS, AGGREGATIONS, COLUMN_GROUPS, DYNAMICS, PLASTICITY_RULES
@@ -121,6 +122,7 @@ class _Loader:
             "genome": self._section(GenomeSettings, "genome", tables),
             "mutation": self._section(MutationSettings, "mutation", tables),
             "species": self._section(SpeciesSettings, "species", tables),
+            "tuning": self._section(TuningSettings, "tuning", tables),
             "strategy": self._plugin_section(
                 StrategySection, "strategy", tables, lambda section: section.name
             ),

@@ -22,6 +22,7 @@ from tweann.config.sections import (
     StorageSection,
     StrategySection,
     TaskSection,
+    TuningSettings,
 )
 from tweann.errors import TweannError
 from tweann.registry import Registry
@@ -32,6 +33,7 @@ _PLAIN: Final[dict[str, type[Section]]] = {
     "genome": GenomeSettings,
     "mutation": MutationSettings,
     "species": SpeciesSettings,
+    "tuning": TuningSettings,
     "checkpoint": CheckpointSettings,
 }
 #: The sections with a plugin's part: the model, the kind of plugin, the key that chooses it.

@@ -104,6 +104,7 @@ class Evaluations:
         descriptor: (n, d).
         objectives: (n, m).
         reasons: why an entry failed, by entry.
+        weights, biases: (n, C) and (n, N), tuned ones in gene order, where they are to be the genomes' own.
     """
 
     fitness: Float
@@ -115,6 +116,8 @@ class Evaluations:
     descriptor: Float
     objectives: Float
     reasons: dict[int, str] = field(default_factory=dict)
+    weights: Float | None = None
+    biases: Float | None = None
 
     @classmethod
     def empty(cls, n: int, info: TaskInfo) -> Evaluations:
