@@ -13,8 +13,9 @@ import pytest
 from pydantic import BaseModel
 
 from tweann.evolution import Evolution
-from tweann.interfaces import Strategy, StrategyContext
+from tweann.interfaces import Strategy
 from tweann.network import Network
+from tweann.packing import pack, unpack
 from tweann.pool import Brood
 from tweann.tasks.base import Evaluation
 from tweann.testing.subjects import (
@@ -162,20 +163,18 @@ class StrategyContract:
 
     @pytest.mark.parametrize("generation", [1, 2, 5])
     def test_a_restored_strategy_goes_on_in_the_same_way(self, generation: int) -> None:
-        """A strategy restored in the middle of a run goes on exactly as the old one would."""
+        """A run restored from a checkpoint goes on exactly as the old one would."""
         expected = self.traces(self.evolution())
         with self.evolution() as run:
             for _ in range(generation):
                 run.step()
+            checkpoint = pack(run.state())
             state = copied(run._strategy.state())
-            fresh = self.strategy(
-                run.config.strategy.settings, StrategyContext(run.task.info, run.config.species)
-            )
-            fresh.restore(copied(state))
-            assert same_state(fresh.state(), state), (
+        with self.evolution() as run:
+            run.restore(unpack(checkpoint))
+            assert same_state(run._strategy.state(), state), (
                 "state() after restore(state) differs from that state: restore every entry"
             )
-            run._strategy = fresh
             found = []
             for _ in range(generation, self.generations):
                 run.step()
