@@ -31,8 +31,10 @@ from tweann.kernels.decode import (
     ROW_BY_ROW,
     DecodeParameters,
     NetworkBatch,
+    count_room,
     decode,
     decode_scratch,
+    longest_part,
 )
 from tweann.kernels.dynamics import N_CONSTANTS
 from tweann.kernels.lanes import lane_state, run_block
@@ -72,10 +74,8 @@ def decode_parameters(layout: Layout) -> DecodeParameters | None:
 def decode_genomes(genes: Genes, blocks: Int, layout: Layout) -> NetworkBatch:
     """Decode the genomes in ``blocks``, (n,), to contiguous arrays."""
     n = blocks.size
-    n_nodes = genes.n_nodes[blocks]
-    n_connections = genes.n_connections[blocks]
-    nodes = int(n_nodes.sum()) + n * layout.n_outputs
-    edges = int(n_connections.sum())
+    nodes, edges, most_nodes, most_edges = count_room(genes.n_nodes, genes.n_connections, blocks)
+    nodes += n * layout.n_outputs
     p = decode_parameters(layout)
     timed = p is not None and p.dynamics >= 0
     plastic = p is not None and p.rule >= 0
@@ -99,7 +99,7 @@ def decode_genomes(genes: Genes, blocks: Int, layout: Layout) -> NetworkBatch:
         rule=np.empty(edges, np.uint8) if plastic else _NO_CODES,
         coefficients=np.empty((edges, N_COEFFICIENTS)) if plastic else _NO_COEFFICIENTS,
     )
-    room = decode_scratch(int(n_nodes.max(initial=0)), int(n_connections.max(initial=0)))
+    room = decode_scratch(most_nodes, most_edges)
     decode(genes, blocks, room, p, batch)
     return batch
 
@@ -152,14 +152,12 @@ class NetworkSlice:
     @property
     def max_slots(self) -> int:
         """Values of the largest network: inputs and nodes."""
-        starts = self.batch.node_start
-        return self.layout.n_inputs + int((starts[1:] - starts[:-1]).max(initial=0))
+        return self.layout.n_inputs + longest_part(self.batch.node_start)
 
     @property
     def max_edges(self) -> int:
         """Edges of the largest network."""
-        starts = self.batch.edge_start
-        return int((starts[1:] - starts[:-1]).max(initial=0))
+        return longest_part(self.batch.edge_start)
 
     def single_state(self) -> TickState | None:
         """Return a state for networks that cannot run in lanes: those with dynamics or plasticity; None: there is none."""

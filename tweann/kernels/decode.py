@@ -105,6 +105,27 @@ def decode_scratch(node_capacity: int, connection_capacity: int) -> DecodeScratc
 
 
 @kernel
+def count_room(n_nodes: Int, n_connections: Int, blocks: Int) -> tuple[int, int, int, int]:
+    """Return the nodes and the connections of the genomes in ``blocks`` together, and the most of one of them."""
+    nodes, connections, most_nodes, most_connections = 0, 0, 0, 0
+    for block in blocks:
+        nodes += n_nodes[block]
+        connections += n_connections[block]
+        most_nodes = max(most_nodes, n_nodes[block])
+        most_connections = max(most_connections, n_connections[block])
+    return nodes, connections, most_nodes, most_connections
+
+
+@kernel
+def longest_part(starts: Int) -> int:
+    """Return the length of the longest part, part i being ``starts[i]:starts[i + 1]``."""
+    longest = 0
+    for i in range(starts.size - 1):
+        longest = max(longest, starts[i + 1] - starts[i])
+    return longest
+
+
+@kernel
 def _link(genes: Genes, block: int, scratch: DecodeScratch) -> None:
     """Find where each node's connections begin, and the position of each enabled one's source."""
     n_nodes, n_connections = genes.n_nodes[block], genes.n_connections[block]
