@@ -66,10 +66,15 @@ NOVELTY: dict[str, Any] = {
         "eviction": "random",
     },
 }
+ADAPTIVE: dict[str, Any] = {
+    **STEADY,
+    "genome": {"dynamics": ["static", "delay"], "initial_inputs": 2},
+    "mutation": {"adapt": "genes", "delete_node_rate": 0.1},
+}
 CONFIGS = pytest.mark.parametrize(
     "config",
-    [XOR, RECURRENT, STEADY, RICH, ELITES, NOVELTY],
-    ids=["xor", "pole", "steady", "rich", "elites", "novelty"],
+    [XOR, RECURRENT, STEADY, RICH, ELITES, NOVELTY, ADAPTIVE],
+    ids=["xor", "pole", "steady", "rich", "elites", "novelty", "adaptive"],
 )
 
 

@@ -75,5 +75,12 @@ class OperatorCredit:
         return {"quality": self.quality.copy()}
 
     def restore(self, state: State) -> None:
-        """Go on from ``state``."""
-        self.quality = np.array(state["quality"], dtype=np.float64)
+        """Go on from ``state``.
+
+        Raises:
+            ValueError: it is none of as many operators.
+        """
+        quality = np.array(state["quality"], dtype=np.float64)
+        if quality.shape != self.quality.shape or not ((quality >= 0.0) & (quality <= 1.0)).all():
+            raise ValueError(f"expected {self.quality.size} shares, came {state['quality']!r:.60}")
+        self.quality = quality

@@ -118,7 +118,10 @@ def test_the_noise_of_a_run_does_not_matter() -> None:
 
 EVOLVED: dict[str, dict[str, Any]] = {
     "t-maze": {"genome": {"recurrent": True}},
-    "two-cue-t-maze": {"genome": {"recurrent": True}},
+    "two-cue-t-maze": {
+        "genome": {"recurrent": True, "dynamics": ["static", "delay"]},
+        "mutation": {"add_delay_rate": 0.2},
+    },
     "sequence-recall": {
         "genome": {"dynamics": ["static", "delay"]},
         "mutation": {"add_delay_rate": 0.2},
