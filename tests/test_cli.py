@@ -254,10 +254,14 @@ def test_show_gives_the_summary_and_the_generations(
     assert main(["show", "latest", "--out", str(out), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert [report["generation"] for report in shown["generation_reports"]] == [0, 1, 2]
+    assert shown["genome"]["n_inputs"] == 3
+    assert shown["genome"]["activations"]
     assert main(["show", shown["run"], "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert "small-xor" in text
     assert "mean_connections" in text
+    assert "champion's n_hidden" in text
+    assert "steep_sigmoid" in text
 
 
 def test_export_writes_the_champion_in_a_readable_form(

@@ -34,6 +34,8 @@ FLOORS = {
     "tweann.packing": 2,
     "tweann.rows": 2,
     "tweann.columns": 2,
+    "tweann.description": 2,
+    "tweann.rules": 2,
     "tweann.seed": 2,
     "tweann.pool": 2,
     "tweann.genome": 2,

@@ -25,9 +25,10 @@ from tweann.genes import (
     PLASTICITY_RULES,
     Float,
 )
-from tweann.genome import FORMAT_VERSION, MAX_NAME, Genome, check_fits
+from tweann.genome import FORMAT_VERSION, Genome, check_fits
 from tweann.kernels.ids import HASH_VERSION
 from tweann.layout import Layout
+from tweann.rules import MAX_NAME
 
 #: Of a gene without optional columns, and of each of these, with room.
 _GENE_BYTES, _EXTRA_BYTES = 64, 8

@@ -6,7 +6,6 @@ The pool never holds such objects; one is made when somebody asks for it.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,12 +23,11 @@ from tweann.columns import (
     read_column,
     readable,
 )
+from tweann.description import describe
 from tweann.errors import GenomeError
 from tweann.genes import (
     AGGREGATIONS,
     COLUMN_GROUPS,
-    MAX_CONNECTIONS,
-    MAX_NODES,
     Bool,
     Float,
     Genes,
@@ -37,16 +35,12 @@ from tweann.genes import (
 )
 from tweann.kernels.ids import DEPTH_ONE, FIRST_OUTPUT, HASH_BITS, HASH_VERSION, hash_pair
 from tweann.kernels.rollout import Scaling
-from tweann.kernels.validate import is_sound
 from tweann.layout import Layout
 from tweann.network import Network, NetworkSlice
+from tweann.rules import CONNECTION_KEYS, NODE_KEYS, check_genome
 
 FORMAT_VERSION: Final = 1
-#: The longest name of an activation.
-MAX_NAME: Final = 64
 
-_AGGREGATIONS: Final = frozenset(AGGREGATIONS)
-_NAME: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_NAME}}}")
 _COLUMNS: Final[dict[str, DTypeLike]] = {
     "node_id": np.int64,
     "bias": np.float64,
@@ -56,8 +50,6 @@ _COLUMNS: Final[dict[str, DTypeLike]] = {
     "enabled": np.bool_,
 }
 #: What `Genome.to_dict` calls the columns that are not optional.
-_NODE_KEYS: Final = {"id", "kind", "depth", "activation", "aggregation", "bias"}
-_CONNECTION_KEYS: Final = {"source", "target", "innovation", "weight", "enabled", "recurrent"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +93,7 @@ class Genome:
             frozen = {name: _frozen(name, column, np.float64) for name, column in columns}
             object.__setattr__(self, group, frozen)
         object.__setattr__(self, "genome_extra", dict(self.genome_extra))
-        _check(self)
+        check_genome(self)
         if self.node_extra or self.connection_extra or self.genome_extra:
             check_columns(self.node_extra, self.connection_extra, self.genome_extra, self.node_id)
 
@@ -185,6 +177,10 @@ class Genome:
         write_block(genes, 0, self, layout)
         return genes
 
+    def describe(self) -> dict[str, Any]:
+        """Return what the genome is made of; see `tweann.description.describe`."""
+        return describe(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return a readable form of JSON values; ids are strings, since JSON numbers lose their tail."""
         whole = {"genome": dict(self.genome_extra)} if self.genome_extra else {}
@@ -241,8 +237,8 @@ class Genome:
                     f"came {data['format']!r} with {data['hash']!r}"
                 )
             nodes, connections = data["nodes"], data["connections"]
-            node_extra = sorted({k for row in nodes for k in row} - _NODE_KEYS)
-            connection_extra = sorted({k for row in connections for k in row} - _CONNECTION_KEYS)
+            node_extra = sorted({k for row in nodes for k in row} - NODE_KEYS)
+            connection_extra = sorted({k for row in connections for k in row} - CONNECTION_KEYS)
             genome = cls(
                 n_inputs=int(data["n_inputs"]),
                 n_outputs=int(data["n_outputs"]),
@@ -319,93 +315,6 @@ def _canonical(column: NDArray[Any]) -> bytes:
     if column.dtype.kind == "f":
         return (column + 0.0).astype("<f8", copy=False).tobytes()
     return column.astype("<i8", copy=False).tobytes()
-
-
-def _check(g: Genome) -> None:
-    """Raise `GenomeError` unless every rule of genomes holds."""
-    n, c = g.n_nodes, g.n_connections
-    if g.n_inputs < 0 or g.n_outputs < 1 or g.n_inputs + g.n_outputs > MAX_NODES:
-        raise GenomeError(
-            f"{g.n_inputs} inputs and {g.n_outputs} outputs: expected 0 or more, 1 or more, and at "
-            f"most {MAX_NODES} together"
-        )
-    if n > MAX_NODES or c > MAX_CONNECTIONS:
-        raise GenomeError(f"{n} nodes and {c} connections exceed {MAX_NODES} and {MAX_CONNECTIONS}")
-    lengths = {len(g.activation), len(g.aggregation), g.bias.size, *map(len, g.node_extra.values())}
-    if lengths - {n}:
-        raise GenomeError(f"node columns of different lengths: {sorted(lengths | {n})}")
-    lengths = {g.target.size, g.weight.size, g.enabled.size, *map(len, g.connection_extra.values())}
-    if lengths - {c}:
-        raise GenomeError(f"connection columns of different lengths: {sorted(lengths | {c})}")
-    if not _AGGREGATIONS.issuperset(g.aggregation):
-        unknown = set(g.aggregation) - _AGGREGATIONS
-        raise GenomeError(
-            f"unknown aggregation {min(unknown)!r:.60}: known are {', '.join(AGGREGATIONS)}"
-        )
-    for extra, taken in ((g.node_extra, _NODE_KEYS), (g.connection_extra, _CONNECTION_KEYS)):
-        for name in extra:
-            if name in taken or not _NAME.fullmatch(name):
-                raise GenomeError(f"{name!r:.60} cannot be the name of an optional column")
-    for name in g.genome_extra:
-        if not _NAME.fullmatch(name):
-            raise GenomeError(f"{name!r:.60} cannot be the name of an optional value")
-    for name in set(g.activation):
-        if not _NAME.fullmatch(name):
-            raise GenomeError(
-                f"activation {name!r:.60} is no name: expected up to {MAX_NAME} letters, digits, "
-                "'_', '.' and '-'"
-            )
-    n_first = int(np.searchsorted(g.node_id, 1 << HASH_BITS))  # inputs, if the ids are sorted
-    if (
-        g.activation[:n_first].count("identity") == g.aggregation[:n_first].count("sum") == n_first
-        and all(
-            np.isfinite(e).all() for e in (*g.node_extra.values(), *g.connection_extra.values())
-        )
-        and is_sound(g.n_inputs, g.n_outputs, g.node_id, g.bias, g.source, g.target, g.weight)
-    ):
-        return
-    # something is wrong: find out what
-    for name, values in (
-        ("bias", g.bias),
-        ("weight", g.weight),
-        *g.node_extra.items(),
-        *g.connection_extra.items(),
-        *((name, np.array([value])) for name, value in g.genome_extra.items()),
-    ):
-        if not np.isfinite(values).all():
-            raise GenomeError(
-                f"{name} {int(np.argmin(np.isfinite(values)))} is not a finite number"
-            )
-    ids = g.node_id
-    if (ids[1:] <= ids[:-1]).any() or (n > 0 and ids[0] < 0):
-        raise GenomeError("node ids must be non-negative and ascending, each once")
-    wrong = ((ids >> HASH_BITS == 0) & (ids >= g.n_inputs)) | (ids >= FIRST_OUTPUT + g.n_outputs)
-    if wrong.any():
-        raise GenomeError(
-            f"node {int(ids[wrong][0])} is an input or output beyond the "
-            f"{g.n_inputs} inputs and {g.n_outputs} outputs"
-        )
-    for i in range(int(np.searchsorted(ids, 1 << HASH_BITS))):
-        if (g.activation[i], g.aggregation[i], g.bias[i]) != ("identity", "sum", 0.0):
-            raise GenomeError(
-                f"input {int(ids[i])} has activation {g.activation[i]!r}, aggregation "
-                f"{g.aggregation[i]!r} and bias {g.bias[i]}: an input's are 'identity', 'sum' and 0"
-            )
-    source, target = g.source, g.target
-    unsorted = (target[1:] < target[:-1]) | (
-        (target[1:] == target[:-1]) & (source[1:] <= source[:-1])
-    )
-    if unsorted.any():
-        raise GenomeError("connections must be sorted by (target, source), each pair once")
-    for name, ends in (("source", source), ("target", target)):
-        at = np.searchsorted(ids, ends)
-        dangling = ids[np.minimum(at, n - 1)] != ends if n else np.ones(c, np.bool_)
-        if dangling.any():
-            raise GenomeError(f"{name} {int(ends[dangling][0])} is not a node of the genome")
-    if (target >> HASH_BITS == 0).any():
-        raise GenomeError("an input is the target of a connection")
-    if ((source >= FIRST_OUTPUT) & (source < target)).any():
-        raise GenomeError("a forward connection leads from an output to an output")
 
 
 def check_fits(genome: Genome, layout: Layout) -> None:

@@ -49,15 +49,28 @@ def show(run: str, out: Path, as_json: bool) -> None:
     from tweann import runs
 
     stored = runs.open_run(run, out)
-    generations = stored.generations()
+    generations, summary = stored.generations(), stored.summary.data()
+    genome = None
+    if summary["champion_fitness"] is not None:
+        genome = stored.champion().describe()
     if as_json:
-        emit_json({**stored.summary.data(), "generation_reports": generations})
+        emit_json({**summary, "genome": genome, "generation_reports": generations})
         return
-    emit_pairs(stored.summary.data())
+    emit_pairs(summary)
+    if genome is not None:
+        click.echo()
+        counted = {name: _shown(value) for name, value in genome.items()}
+        emit_pairs({f"champion's {name}": text for name, text in counted.items() if text})
     if generations:
         columns = ("generation", "best", "mean", "mean_nodes", "mean_connections")
         click.echo()
         emit_table(columns, [[row.get(column) for column in columns] for row in generations[-10:]])
+
+
+def _shown(value: int | dict[str, int]) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{n} {name}" for name, n in value.items())
+    return str(value)
 
 
 @click.command(epilog=RUN_HELP)
