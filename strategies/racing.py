@@ -59,6 +59,8 @@ class RacingSettings(Section):
     grace: int = Field(
         5, ge=0, description="Generations of a start for which a slot runs in every round."
     )
+    margin: float = Field(1.0, ge=1)
+    sigma_range: float = Field(1.0, ge=1)
     decay: Rate = Field(
         0.5, description="How much more seldom a slot runs for each slot that leads it."
     )
@@ -150,12 +152,8 @@ class Slot:
 
     def inherited(self, parent: Slot) -> Float:
         """Return (n,) the parent's mean; what the parent has not stays as the genome has it."""
-        known = {
-            key: value
-            for key, value in zip(
-                map(tuple, parent.keys.tolist()), parent.mean().tolist(), strict=True
-            )
-        }
+        pairs = zip(map(tuple, parent.keys.tolist()), parent.mean().tolist(), strict=True)
+        known = dict(pairs)
         own = zip(map(tuple, self.keys.tolist()), self.values.tolist(), strict=True)
         return np.array([known.get(key, value) for key, value in own])
 
@@ -344,10 +342,12 @@ class Racing:
         """Return what is done in this round, with at most ``n`` children."""
         settings = self._settings
         racing = [slot for slot in self._slots if slot.parent < 0]
+        base = min((slot.low for slot in racing), default=0.0)
         for slot in racing:
             share = 1.0
             if len(slot.leads) >= settings.grace:
-                share = settings.decay ** sum(other.lead > slot.lead for other in racing)
+                own = settings.margin * (slot.lead - base)
+                share = settings.decay ** sum(other.lead - base > own for other in racing)
             slot.credit += share
         jobs: list[Job] = []
         used = 0
@@ -411,11 +411,12 @@ class Racing:
 
     def _end_start(self, i: int) -> None:
         """Begin slot ``i`` again, or mark it to be replaced by a mutant of a winner of two."""
-        again, first, second, inherits = self._chance[i].tolist()
+        again, first, inherits, wide = self._chance[i].tolist()
         slot = self._slots[i]
         a = int(first * len(self._slots))
         if again < self._settings.again_rate or self._slots[a].best <= slot.best:
-            self._begin(slot, slot.mean() if self._warm else np.zeros_like(slot.values))
+            sigma = self._settings.sigma * self._settings.sigma_range**wide
+            self._begin(slot, slot.mean() if self._warm else np.zeros_like(slot.values), sigma)
             return
         slot.parent = a
         slot.inherits = inherits < self._settings.inherit_rate
