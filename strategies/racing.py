@@ -12,7 +12,8 @@ Las Vegas algorithms" (1993).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Final, Literal, cast
+from dataclasses import replace
+from typing import ClassVar, Final, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -215,11 +216,13 @@ class Slot:
         return slot
 
 
-class Job:
-    """What a slot does in a round: brood rows ``start`` to ``stop``; samples of its search, or None: its founding."""
+class Job(NamedTuple):
+    """What a slot does in a round."""
 
-    def __init__(self, slot: int, start: int, stop: int, samples: Float | None) -> None:
-        self.slot, self.start, self.stop, self.samples = slot, start, stop, samples
+    slot: int
+    start: int  #: rows of the brood
+    stop: int
+    founds: bool  #: its one child is a mutant that the slot begins with, not samples of its search
 
 
 class Racing:
@@ -237,6 +240,7 @@ class Racing:
         self._starts = self._restarts = 0
         # Made in `ask` for `tell`.
         self._jobs: list[Job] = []
+        self._samples: Float = np.zeros((0, 0))  # a row a child, as wide as the largest search
         self._chance: Float = np.zeros((0, 4))
 
     def ask(self, pool: PoolView, n: int, rng: Generator) -> BreedingPlan:
@@ -245,10 +249,8 @@ class Racing:
         n = min(n, self._settings.population)
         self._chance = rng.random((self._settings.slots, 4))
         if not self._slots:
-            self._jobs = [Job(0, 0, 1, None)]
-            return BreedingPlan(
-                *(np.array([x]) for x in (Operator.FRESH, -1, -1)), tuned=np.zeros(1, np.bool_)
-            )
+            self._jobs = [Job(0, 0, 1, True)]
+            return replace(BreedingPlan.fresh(1), tuned=np.zeros(1, np.bool_))
         self._jobs = self._due(n, rng)
         total = self._jobs[-1].stop
         width = max(slot.values.size for slot in self._slots)
@@ -258,14 +260,14 @@ class Racing:
         for k, job in enumerate(self._jobs):
             part = slice(job.start, job.stop)
             group[part] = k
-            if job.samples is None:
+            if job.founds:
                 is_new = job.slot == len(self._slots)
                 operator[part] = mutation
                 parent[part] = 0 if is_new else self._slots[job.slot].parent
             else:
                 slot = self._slots[job.slot]
                 operator[part], parent[part] = _SET_VALUES, job.slot
-                values[part, : slot.values.size] = slot.complete(job.samples)
+                values[part, : slot.values.size] = slot.complete(self._samples_of(job))
         nobody, untuned = np.full(total, -1), np.zeros(total, np.bool_)
         return BreedingPlan(operator, parent, nobody, values=values, group=group, tuned=untuned)
 
@@ -278,10 +280,10 @@ class Racing:
         rows = list(range(len(before)))
         for job in self._jobs:
             at = job.start
-            if job.samples is not None:
+            if not job.founds:
                 slot = self._slots[job.slot]
                 part = fitness[job.start : job.stop]
-                if slot.take(job.samples, part):
+                if slot.take(self._samples_of(job), part):
                     rows[job.slot] = len(pool) + at + int(np.argmax(part))
                 if slot.over(
                     self._settings.patience, self._settings.least_gain, self._settings.sigma
@@ -311,6 +313,9 @@ class Racing:
             "tries": self._tries,
             "starts": self._starts,
             "restarts": self._restarts,
+            "jobs": np.array(self._jobs, np.int64).reshape(-1, 4),
+            "samples": self._samples,
+            "chance": self._chance,
         }
         for i, slot in enumerate(self._slots):
             counts |= {f"slot_{i}_{name}": value for name, value in slot.state().items()}
@@ -321,6 +326,9 @@ class Racing:
         self._rounds, self._spent = cast(int, state["rounds"]), cast(int, state["spent"])
         self._tries, self._starts = cast(int, state["tries"]), cast(int, state["starts"])
         self._restarts = cast(int, state["restarts"])
+        jobs = cast(Int, state["jobs"]).tolist()
+        self._jobs = [Job(slot, start, stop, bool(founds)) for slot, start, stop, founds in jobs]
+        self._samples, self._chance = cast(Float, state["samples"]), cast(Float, state["chance"])
         self._slots = []
         for i in range(cast(int, state["n_slots"])):
             prefix = f"slot_{i}_"
@@ -351,12 +359,13 @@ class Racing:
             slot.credit += share
         jobs: list[Job] = []
         used = 0
+        self._samples = np.zeros((n, max(slot.cma.mean.size for slot in self._slots)))
         # those that have waited longest come first, if there is no room for all
         for i in sorted(range(len(self._slots)), key=lambda i: -self._slots[i].credit):
             slot = self._slots[i]
             if slot.parent >= 0:
                 if used < n:
-                    jobs.append(Job(i, used, used + 1, None))
+                    jobs.append(Job(i, used, used + 1, True))
                     used += 1
             elif slot.credit >= 1.0 - 1e-9:
                 d = slot.cma.mean.size
@@ -364,13 +373,18 @@ class Racing:
                 if used + size <= n:
                     samples = slot.cma.ask(rng.standard_normal((size, d)))
                     samples = np.clip(samples, -self._bound, self._bound)
-                    jobs.append(Job(i, used, used + size, samples))
+                    self._samples[used : used + size, :d] = samples
+                    jobs.append(Job(i, used, used + size, False))
                     used += size
                     slot.credit -= 1.0
         opened = len(self._slots)
         if opened < settings.slots and used < n and self._rounds >= settings.opening * opened:
-            jobs.append(Job(opened, used, used + 1, None))
+            jobs.append(Job(opened, used, used + 1, True))
         return jobs
+
+    def _samples_of(self, job: Job) -> Float:
+        """(λ, d) what a slot's search has drawn for its job."""
+        return self._samples[job.start : job.stop, : self._slots[job.slot].cma.mean.size]
 
     def _found(self, i: int, genome: Genome, fitness: float, before: list[Slot]) -> bool:
         """Let slot ``i`` begin with a topology, unless that races already; return whether it did.

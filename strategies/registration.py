@@ -13,6 +13,7 @@ def tweann_strategies() -> Mapping[str, str]:
         "generational": "tweann.strategies.generational:Generational",
         "map-elites": "tweann.strategies.map_elites:MapElites",
         "novelty": "tweann.strategies.novelty:Novelty",
+        "portfolio": "tweann.strategies.portfolio:Portfolio",
         "racing": "tweann.strategies.racing:Racing",
         "steady-state": "tweann.strategies.steady_state:SteadyState",
     }

@@ -87,10 +87,8 @@ class CMA:
         if moving:
             self.path = self.path + math.sqrt(c_c * (2 - c_c) * mu_eff) * step
         lost = 0.0 if moving else c_1 * c_c * (2 - c_c)
-        if vectors is None:
-            rank_one, rank_mu = self.path**2, weights @ steps**2
-        else:
-            rank_one, rank_mu = np.outer(self.path, self.path), (steps.T * weights) @ steps
+        rank_one: Float = self.path**2 if vectors is None else np.outer(self.path, self.path)
+        rank_mu: Float = weights @ steps**2 if vectors is None else (steps.T * weights) @ steps
         self.covariance = (
             (1 - c_1 - c_mu + lost) * self.covariance + c_1 * rank_one + c_mu * rank_mu
         )

@@ -9,7 +9,7 @@ in a `Brood` until they are told.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -114,6 +114,10 @@ class RowsView:
     def genome(self, index: int) -> Genome:
         """Return a copy of one genome."""
         return read_block(self._pool.genes, int(self._rows["block"][index]), self._pool.layout)
+
+    def part(self, rows: Int) -> Self:
+        """Return a view of some rows, (n,), in that order, as if there were no others."""
+        return type(self)(self._pool, self._rows.joined(self._pool.make_rows(0), rows))
 
 
 class PoolView(RowsView):

@@ -99,8 +99,8 @@ class Tuner:
         n = len(networks)
         p = self._parameters._replace(generation=float(generation))
         # rows 0 … n-1: what each genome has found so far, and what it tries
-        best = Genes(*(column[networks.blocks].copy() for column in networks.genes))
-        trial = Genes(*(column.copy() for column in best))
+        best = Genes._make(column[networks.blocks] for column in networks.genes)
+        trial = Genes._make(column.copy() for column in best)
         attempts = np.array([self._attempts(best, k, p) for k in range(n)], np.int64)
         if wanted is not None:
             attempts[~wanted] = 0

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import reference_variation as twins
 from genomes import PROPERTY, genomes, kernel_parameters, pack, random_genome, unpack, variations
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import Genome, State, Stream, assert_valid, is_input, tick
+from reference import (
+    FIRST_OUTPUT,
+    Connection,
+    Genome,
+    Node,
+    State,
+    Stream,
+    assert_valid,
+    outputs,
+    split_id,
+    tick,
+)
 from reference_variation import OPERATORS, Variation
 
 from tweann.genes import Int
@@ -42,50 +56,56 @@ def test_a_grown_child_is_the_twins(genome: Genome, v: Variation, wired: bool, k
     assert counts[OPERATORS.index("weights")].sum() == 0
 
 
+def only(operator: str) -> Variation:
+    rates = [0.0] * len(OPERATORS)
+    rates[OPERATORS.index(operator)] = 1.0
+    return Variation(rates=tuple(rates), node_extra=(0.0,), connection_extra=(0.0, 0.0))
+
+
 @PROPERTY
-@given(st.integers(0, 200), st.booleans(), KEYS)
-def test_new_connections_and_wired_nodes_change_no_output(seed: int, wired: bool, key: int) -> None:
-    genome = random_genome(seed, 3, 10, n_extra=EXTRA)
-    for node in genome.nodes:
-        node.aggregation = 0 if isinstance(node.aggregation, int) else "sum"
-    rates = [0.0] * len(OPERATORS)
-    rates[OPERATORS.index("add_node" if wired else "add_connection")] = 1.0
-    disabled = [c for c in genome.connections if not c.enabled]
-    for gene in disabled:
-        genome.connections.remove(gene)
-    v = Variation(
-        rates=tuple(rates), recurrent_share=0.5, node_extra=(0.0,), connection_extra=(0.0, 0.0)
-    )
-    child, _ = grown(genome, wired, v, key)
+@given(
+    genomes(aggregations=("sum",), activations=("tanh",), n_extra=EXTRA),
+    st.sampled_from(["add_node", "add_connection"]),
+    KEYS,
+)
+def test_a_wired_node_or_a_new_connection_changes_no_output(
+    genome: Genome, operator: str, key: int
+) -> None:
+    for gene in genome.connections:
+        gene.enabled = True  # so that add_connection cannot enable one, which does change something
+    child, _ = grown(genome, True, only(operator), key)
     before, after = State(), State()
-    for inputs in np.random.default_rng(seed).normal(size=(5, 3)):
-        one = tick(genome, before, inputs.tolist())
-        two = tick(child, after, inputs.tolist())
-        assert two == one
+    for row in ([1.0, -0.5, 0.3], [0.2, 0.7, -1.0], [0.0, 0.1, 0.0]):
+        tick(genome, before, row)
+        tick(child, after, row)
+        assert outputs(after, 2) == pytest.approx(outputs(before, 2), rel=1e-12, abs=1e-12)
 
 
-def test_without_a_structural_rate_nothing_grows_and_nothing_is_drawn() -> None:
-    genome = random_genome(1, 3, 10, n_extra=EXTRA)
-    rates = [0.0] * len(OPERATORS)
-    rates[OPERATORS.index("weights")] = 1.0
-    v = Variation(rates=tuple(rates), node_extra=(0.0,), connection_extra=(0.0, 0.0))
-    child, counts = grown(genome, True, v, 1)
-    assert child == genome
+def test_without_a_structural_rate_nothing_grows() -> None:
+    genome = random_genome(1, 3, 10)
+    v = replace(only("weights"), node_extra=(), connection_extra=())
+    genes, (block,), (child,) = pack([genome], room=12)
+    copy_genome(genes, int(block), int(child))
+    counts, marks = np.zeros((len(OPERATORS), 2), np.int64), np.empty(40, np.bool_)
+    rng = np.array([7], np.uint64)
+    grow(genes, int(block), int(child), True, kernel_parameters(v), rng, marks, counts)
+    assert unpack(genes, child) == genome
     assert not counts.any()
+    assert rng[0] == 7
 
 
 def test_a_wired_node_reads_every_input_and_leaves_the_connection() -> None:
-    genome = random_genome(1, 0, 4, n_extra=EXTRA)
-    rates = [0.0] * len(OPERATORS)
-    rates[OPERATORS.index("add_node")] = 1.0
-    v = Variation(rates=tuple(rates), node_extra=(0.0,), connection_extra=(0.0, 0.0))
-    child, _ = grown(genome, True, v, 3)
-    (node,) = {n.id for n in child.nodes} - {n.id for n in genome.nodes}
-    inputs = {n.id for n in genome.nodes if is_input(n.id)}
-    assert inputs <= {c.source for c in child.connections if c.target == node}
-    kept = [(c.source, c.target, c.weight, c.enabled) for c in genome.connections]
-    assert [
-        x
-        for x in kept
-        if x not in [(c.source, c.target, c.weight, c.enabled) for c in child.connections]
-    ] == []
+    output = FIRST_OUTPUT
+    genome = Genome([Node(0), Node(1), Node(2), Node(output)], [Connection(1, output, 2.5)])
+    v = replace(only("add_node"), node_extra=(), connection_extra=())
+    genes, (block,), (child,) = pack([genome], room=12)
+    copy_genome(genes, int(block), int(child))
+    counts, marks = np.zeros((len(OPERATORS), 2), np.int64), np.empty(40, np.bool_)
+    rng = np.array([7], np.uint64)
+    grow(genes, int(block), int(child), True, kernel_parameters(v), rng, marks, counts)
+    node = split_id(1, output, 0)
+    assert unpack(genes, child).connections == [
+        *(Connection(i, node, 0.0) for i in range(3)),
+        Connection(1, output, 2.5),
+        Connection(node, output, 0.0),
+    ]

@@ -55,7 +55,7 @@ def node_age(genes: Genes, block: int, i: int, p: TuningParameters) -> float:
     """Return how many generations ago a node came to be, >= 0."""
     if p.birth < 0:
         return 0.0
-    return max(p.generation - genes.node_extra[block, p.birth, i], 0.0)
+    return float(max(p.generation - genes.node_extra[block, p.birth, i], 0.0))
 
 
 @kernel
