@@ -53,6 +53,7 @@ FLOORS = {
     "tweann.tasks.registration": 4,
     "tweann.adaptation": 5,
     "tweann.tuning": 5,
+    "tweann.polishing": 5,
     "tweann.assembly": 5,
     "tweann.champions": 5,
     "tweann.checkpoints": 5,

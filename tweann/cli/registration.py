@@ -19,6 +19,7 @@ def tweann_commands() -> Mapping[str, str]:
         "new-plugin": "tweann.cli.new_plugin:new_plugin",
         "peers": "tweann.cli.peers:peers",
         "plugins": "tweann.cli.plugins:plugins",
+        "polish": "tweann.cli.polish:polish",
         "replay": "tweann.cli.replay:replay",
         "resume": "tweann.cli.run:resume_run",
         "run": "tweann.cli.run:run",

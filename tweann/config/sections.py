@@ -431,7 +431,7 @@ class Config(Section):
     genome: GenomeSettings
     mutation: MutationSettings
     species: SpeciesSettings
-    tuning: TuningSettings
+    tuning: TuningSettings = TuningSettings()
     strategy: StrategySection
     evaluation: EvaluationSection
     storage: StorageSection
