@@ -15,5 +15,8 @@ def tweann_strategies() -> Mapping[str, str]:
         "novelty": "tweann.strategies.novelty:Novelty",
         "portfolio": "tweann.strategies.portfolio:Portfolio",
         "racing": "tweann.strategies.racing:Racing",
+        "nsga2": "tweann.strategies.nsga2:Nsga2",
+        "random-search": "tweann.strategies.random_search:RandomSearch",
         "steady-state": "tweann.strategies.steady_state:SteadyState",
+        "weights-only": "tweann.strategies.weights_only:WeightsOnly",
     }

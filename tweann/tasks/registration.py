@@ -25,4 +25,5 @@ def tweann_tasks() -> Mapping[str, str]:
         "table": "tweann.tasks.csv_table:CsvTable",
         "two-cue-t-maze": "tweann.tasks.memory:TwoCueTMaze",
         "xor": "tweann.tasks.parity:Xor",
+        "zdt": "tweann.tasks.zdt:Zdt",
     }

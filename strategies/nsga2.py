@@ -1,0 +1,190 @@
+"""NSGA-II: several objectives at once, by fronts and crowding.
+
+Source: Deb, Pratap, Agarwal & Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II" (IEEE
+Transactions on Evolutionary Computation 6:2, 2002). Networks vary by crossover and mutation as anywhere; vectors by
+simulated binary crossover and polynomial mutation, as in the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import DTypeLike
+from pydantic import BaseModel, Field, model_validator
+
+from tweann.config.sections import Rate, Section
+from tweann.errors import ConfigError
+from tweann.genes import Float, Int, Operator
+from tweann.interfaces import BreedingPlan, State, StrategyContext, Survivors
+from tweann.kernels.bounded import BoundedVariation, vary_pairs
+from tweann.kernels.breed import get_values
+from tweann.kernels.pareto import Fronts, hypervolume_2d, sort_fronts
+from tweann.pool import BroodView, PoolView
+
+
+class Nsga2Settings(Section):
+    """Settings of strategy ``nsga2``."""
+
+    population: int = Field(100, ge=1, description="Members, and children a generation.")
+    fitness: bool = Field(
+        False,
+        description="Fitness is an objective too. It always is for a task without objectives.",
+    )
+    size: bool = Field(
+        False,
+        description="Few connections are an objective too. They always are for a task without objectives.",
+    )
+    variation: Literal["network", "vector"] = Field(
+        "network",
+        description="`network`: crossover and mutation of networks. `vector`: weights and biases only, within "
+        "`bounds`, by simulated binary crossover and polynomial mutation.",
+    )
+    crossover_rate: Rate = Field(0.9, description="Share of pairs of parents that are crossed.")
+    crossover_index: float = Field(
+        15.0,
+        ge=0,
+        le=1000,
+        description="For `vector`: the greater, the nearer children are to parents.",
+    )
+    mutation_index: float = Field(
+        20.0, ge=0, le=1000, description="For `vector`: likewise, for mutation."
+    )
+    mutation_rate: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="For `vector`: of a value; by default one value a child in the mean.",
+    )
+    bounds: tuple[float, float] = Field(
+        (-1.0, 1.0), description="For `vector`: the least and the greatest weight and bias."
+    )
+    reference: tuple[float, float] | None = Field(
+        None,
+        description="The worst values of two objectives that count, for the metric `hypervolume`.",
+    )
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Nsga2Settings:
+        if not self.bounds[0] < self.bounds[1]:
+            raise ValueError(f"bounds: expected the lower one first, came {list(self.bounds)}")
+        return self
+
+
+class Nsga2:
+    """Strategy ``nsga2``."""
+
+    Settings: ClassVar[type[BaseModel]] = Nsga2Settings
+    columns: ClassVar[Mapping[str, DTypeLike]] = {"front": np.int64, "crowding": np.float64}
+
+    def __init__(self, settings: Nsga2Settings, context: StrategyContext) -> None:
+        self._settings = settings
+        given = context.task.n_objectives
+        self._with_fitness = settings.fitness or given == 0
+        self._with_size = settings.size or given == 0
+        n = given + self._with_fitness + self._with_size
+        if settings.reference is not None and n != 2:
+            raise ConfigError(
+                f"strategy.reference is for two objectives, here are {n}: {given} of the task"
+                f"{', fitness' * self._with_fitness}{', size' * self._with_size}"
+            )
+        self._metrics: dict[str, float] = {}
+
+    def ask(self, pool: PoolView, n: int, rng: Generator) -> BreedingPlan:
+        """Return a plan for ``n`` children of parents chosen by binary tournaments."""
+        if len(pool) == 0:
+            return BreedingPlan.fresh(n)
+        s = self._settings
+        # Rows are best first: by front, then by crowding. Of two the lower one wins.
+        parents = rng.integers(0, len(pool), (2, 2, n)).min(axis=0)
+        nobody = np.full(n, -1)
+        if s.variation == "vector":
+            a = parents[0]
+            values = self._vary(pool, a, rng)
+            return BreedingPlan(np.full(n, Operator.SET_VALUES, np.uint8), a, nobody, values=values)
+        a, b = np.minimum(*parents), np.maximum(*parents)
+        crossed = (rng.random(n) < s.crossover_rate) & (a != b)
+        operator = np.where(crossed, Operator.CROSSOVER_MUTATE, Operator.MUTATE).astype(np.uint8)
+        return BreedingPlan(operator, a, np.where(crossed, b, nobody))
+
+    def _vary(self, pool: PoolView, parents: Int, rng: Generator) -> Float:
+        """Return the values of the children of pairs of parents, (n, d)."""
+        genes, blocks = pool.pool.genes, pool.blocks[parents]
+        width = int((genes.n_nodes[blocks] + genes.n_connections[blocks]).max())
+        values = np.zeros((parents.size, width))
+        sizes = {
+            get_values(genes, int(block), row) for block, row in zip(blocks, values, strict=True)
+        }
+        if len(sizes) > 1:
+            raise ConfigError(
+                'strategy.variation = "vector" needs networks of one structure: set genome.initial to '
+                '"full" or "none"'
+            )
+        values = np.ascontiguousarray(values[:, : sizes.pop()])
+        s, (low, high) = self._settings, self._settings.bounds
+        rate = s.mutation_rate if s.mutation_rate is not None else 1.0 / max(values.shape[1], 1)
+        how = BoundedVariation(
+            low, high, s.crossover_rate, s.crossover_index, s.mutation_index, rate
+        )
+        np.clip(values, low, high, out=values)
+        vary_pairs(values, how, np.array([rng.bit_generator.random_raw()], np.uint64))
+        return values
+
+    def tell(self, pool: PoolView, brood: BroodView) -> Survivors:
+        """Keep the best of parents and children by front, and within the last front by crowding."""
+        objectives = np.concatenate((self._objectives(pool), self._objectives(brood)))
+        n = objectives.shape[0]
+        fronts = Fronts(
+            np.empty(n, np.int64),
+            np.zeros(n),
+            np.empty(n, np.int64),
+            np.empty(n, np.int64),
+            np.empty(n, np.int64),
+            np.empty(n),
+        )
+        sort_fronts(objectives, fronts)
+        index = fronts.order[: self._settings.population]
+        rank = fronts.rank[index]
+        self._metrics = {
+            "front_size": float((rank == 0).sum()),
+            "n_fronts": float(rank.max(initial=-1) + 1),
+        }
+        if self._settings.reference is not None:
+            self._metrics["hypervolume"] = hypervolume_2d(
+                objectives[index],
+                np.array(self._settings.reference),
+                np.empty(index.size, np.int64),
+                np.empty(index.size, np.int64),
+                np.empty(index.size),
+            )
+        return Survivors(index, columns={"front": rank, "crowding": fronts.crowding[index]})
+
+    def _objectives(self, rows: PoolView | BroodView) -> Float:
+        """Return what is maximised, (n, m); NaN where the evaluation failed."""
+        columns = [rows["objectives"]]
+        if self._with_fitness:
+            columns.append(rows.fitness[:, None])
+        if self._with_size:
+            columns.append(-rows.n_connections[:, None].astype(np.float64))
+        found = np.concatenate(columns, axis=1)
+        found[np.isnan(rows.fitness)] = np.nan
+        return found
+
+    def emigrants(self, pool: PoolView, n: int, rng: Generator) -> Int:
+        """Return the first ``n`` rows: of the best front, the least crowded first."""
+        del rng
+        return np.arange(min(n, len(pool)))
+
+    def state(self) -> State:
+        """Return the metrics: all else is in the pool."""
+        return dict(self._metrics)
+
+    def restore(self, state: State) -> None:
+        """Go on from ``state``."""
+        self._metrics = {name: float(value) for name, value in state.items()}  # type: ignore[arg-type] # floats
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return the size of the best front, the number of fronts and, with a reference, the hypervolume."""
+        return dict(self._metrics)
