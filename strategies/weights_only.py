@@ -138,6 +138,7 @@ class WeightsOnly:
             "sigma_path": self._sigma_path,
             "variance_path": self._variance_path,
             "generation": self._generation,
+            "steps": self._steps,  # of children that may be under way
         }
 
     def restore(self, state: State) -> None:
@@ -148,6 +149,7 @@ class WeightsOnly:
         self._sigma_path = cast(Float, state["sigma_path"])
         self._variance_path = cast(Float, state["variance_path"])
         self._generation = cast(int, state["generation"])
+        self._steps = cast(Float, state["steps"])
 
     def metrics(self) -> Mapping[str, float]:
         """Return the step size."""

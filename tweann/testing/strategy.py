@@ -164,10 +164,28 @@ class StrategyContract:
     @pytest.mark.parametrize("generation", [1, 2, 5])
     def test_a_restored_strategy_goes_on_in_the_same_way(self, generation: int) -> None:
         """A run restored from a checkpoint goes on exactly as the old one would."""
+        self.assert_restored(generation)
+
+    @pytest.mark.parametrize("generation", [0, 3])
+    def test_a_strategy_restored_between_ask_and_tell_goes_on_in_the_same_way(
+        self, generation: int
+    ) -> None:
+        """A checkpoint may lie between an ask and its tell: the children under way are told to the restored one."""
+        self.assert_restored(generation, under_way=True)
+
+    def assert_restored(self, generation: int, under_way: bool = False) -> None:
+        """Fail unless a run that is restored after some generations goes on in the same way.
+
+        Args:
+            generation: when.
+            under_way: with children that have been asked for and not told.
+        """
         expected = self.traces(self.evolution())
         with self.evolution() as run:
             for _ in range(generation):
                 run.step()
+            if under_way and not run._pending:
+                run._pending.append(run._breed())
             checkpoint = pack(run.state())
             state = copied(run._strategy.state())
         with self.evolution() as run:
