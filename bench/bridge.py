@@ -149,63 +149,84 @@ def _throughput(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         sender.join()
 
 
-def cost(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Compare a run with its bridge at the default policy, two peers sending, with the time it takes inside."""
-    base: dict[str, Any] = {
-        "storage": {"url": "memory:"},
-        "observers": {},
-        "task": {"name": arguments.task},
-        "run": {"generations": arguments.generations, "stop_when_solved": False},
-        "evaluation": {"workers": 1},
-    }
-    endpoints = {name: f"tcp://127.0.0.1:{5791 + k}" for k, name in enumerate("abc")}
-    peers = [{"name": name, "endpoint": endpoint} for name, endpoint in endpoints.items()]
-    runs = [
-        Evolution({**base, "bridge": {"name": name, "bind": endpoint, "peers": peers}})
-        for name, endpoint in endpoints.items()
-    ]
-    for run in runs:  # sockets and kernels
-        run.step()
-    time.sleep(1.0)
-    watched = runs[0]
-    exchange: Any = watched._exchange
-    spent = {"swap": 0.0, "slowest": 0.0}
-    inner_swap, inner_n = exchange.swap, exchange.n_emigrants
+def island_of(name: str, endpoints: dict[str, str], task: str, generations: int) -> Evolution:
+    """Return a run of the default policy among the islands at ``endpoints``."""
+    peers = [{"name": other, "endpoint": endpoint} for other, endpoint in endpoints.items()]
+    return Evolution(
+        {
+            "storage": {"url": "memory:"},
+            "observers": {},
+            "task": {"name": task},
+            "run": {"generations": generations, "stop_when_solved": False},
+            "evaluation": {"workers": 1},
+            "bridge": {"name": name, "bind": endpoints[name], "peers": peers},
+        }
+    )
 
-    def timed(function: Any) -> Any:
-        def call(*values: Any) -> Any:
-            began = time.perf_counter()
-            result = function(*values)
-            took = time.perf_counter() - began
-            spent["swap"] += took
-            spent["slowest"] = max(spent["slowest"], took)
-            return result
 
-        return call
-
-    exchange.swap, exchange.n_emigrants = timed(inner_swap), timed(inner_n)
-    thread = exchange.peer._thread
-    began_cpu, began = time.process_time(), time.perf_counter()
-    inside = time.pthread_getcpuclockid(thread.ident)
-    bridge_cpu = time.clock_gettime(inside)
-    while not watched.finished:
-        for run in runs:
+def neighbour(name: str, endpoints: dict[str, str], task: str, stop: Any) -> None:
+    """Be an island until ``stop`` is set."""
+    with island_of(name, endpoints, task, 10**9) as run:
+        while not stop.is_set():
             run.step()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-    bridge_cpu = time.clock_gettime(inside) - bridge_cpu
-    own = cpu / len(runs)
-    found = {
-        "task": arguments.task,
-        "generations": arguments.generations,
-        "seconds_per_generation": round(seconds / len(runs) / arguments.generations, 6),
-        "immigrants": watched.n_immigrants,
-        "calls_share": round(spent["swap"] / (seconds / len(runs)), 5),
-        "slowest_call_ms": round(spent["slowest"] * 1000, 3),
-        "thread_cpu_share": round(bridge_cpu / own, 5),
-    }
-    for run in runs:
-        run.close()
-    return found
+
+
+def cost(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure what the bridge takes of an island's CPU time at the default policy, with two neighbours."""
+    endpoints = {name: f"tcp://127.0.0.1:{5791 + k}" for k, name in enumerate("abc")}
+    processes = multiprocessing.get_context("spawn")
+    stop = processes.Event()
+    others = [
+        processes.Process(target=neighbour, args=(name, endpoints, arguments.task, stop))
+        for name in "bc"
+    ]
+    for other in others:
+        other.start()
+    watched = island_of("a", endpoints, arguments.task, 10**9)
+    try:
+        watched.step()  # sockets and kernels
+        exchange: Any = watched._exchange
+        while len(exchange.peer.customs.origins) < 2:
+            time.sleep(0.05)
+        spent, slowest = 0.0, 0.0
+        inner = {"swap": exchange.swap, "n_emigrants": exchange.n_emigrants}
+
+        def timed(function: Any) -> Any:
+            def call(*values: Any) -> Any:
+                nonlocal spent, slowest
+                began, cpu = time.perf_counter(), time.thread_time()
+                result = function(*values)
+                spent += time.thread_time() - cpu
+                slowest = max(slowest, time.perf_counter() - began)
+                return result
+
+            return call
+
+        for name, function in inner.items():
+            setattr(exchange, name, timed(function))
+        inside = time.pthread_getcpuclockid(exchange.peer._thread.ident)
+        own, all_of_it = time.clock_gettime(inside), time.process_time()
+        began = time.perf_counter()
+        for _ in range(arguments.generations):
+            watched.step()
+        seconds = time.perf_counter() - began
+        own, all_of_it = time.clock_gettime(inside) - own, time.process_time() - all_of_it
+        return {
+            "task": arguments.task,
+            "generations": arguments.generations,
+            "seconds": round(seconds, 2),
+            "cpu_seconds": round(all_of_it, 2),
+            "immigrants": watched.n_immigrants,
+            "sent": exchange.peer.n_sent,
+            "calls_share": round(spent / all_of_it, 5),
+            "thread_share": round(own / all_of_it, 5),
+            "slowest_call_ms": round(slowest * 1000, 3),
+        }
+    finally:
+        stop.set()
+        watched.close()
+        for other in others:
+            other.join()
 
 
 def fuzz(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -269,7 +290,7 @@ def main() -> None:
     one.set_defaults(function=throughput)
     one = commands.add_parser("cost")
     one.add_argument("--generations", type=int, default=3000)
-    one.add_argument("--task", default="double-pole")
+    one.add_argument("--task", default="xor")
     one.set_defaults(function=cost)
     one = commands.add_parser("fuzz")
     one.add_argument("--messages", type=int, default=100_000)

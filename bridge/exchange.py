@@ -53,7 +53,7 @@ class ZmqExchange:
         species = context.species
         self._coefficients = DistanceCoefficients(species.c1, species.c3, species.small_genome)
         self._rng = np.random.default_rng([context.seed, context.stream])
-        self._next = self._first = settings.every
+        self._next, self._earliest = settings.every, 0.0
         self._began = time.monotonic()
         me = Identity(
             name=context.name,
@@ -64,8 +64,9 @@ class ZmqExchange:
         )
         self.peer = Peer(settings, me, context.layout, context.run_dir)
 
-    def n_emigrants(self, generation: int, n_evaluations: int) -> int:
+    def n_emigrants(self, ask: int, generation: int, n_evaluations: int) -> int:
         """Return how many rows the strategy shall offer now: none until the interval is over."""
+        del ask
         unit = self._settings.unit
         if unit == "generations":
             now = float(generation)
@@ -75,6 +76,10 @@ class ZmqExchange:
             now = time.monotonic() - self._began
         if now < self._next or self._settings.n_emigrants == 0:
             return 0
+        clock = time.monotonic()
+        if clock < self._earliest:
+            return 0
+        self._earliest = clock + self._settings.least_seconds
         # from now on, not from when it was due: after a pause they do not leave in a rush
         self._next = now + self._settings.every
         return _CHOICE * self._settings.n_emigrants if self._settings.emigrants == "best" else _MANY

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 import msgpack
 
-from tweann.codec import decode, encode
+from tweann.codec import decode, encode, max_bytes
 from tweann.errors import FormatError
 from tweann.genome import Genome
 from tweann.layout import Layout
@@ -107,14 +107,9 @@ def topic_of(origin: str) -> bytes:
 ALL_TOPICS: Final = _TOPIC_START
 
 
-def max_genome_bytes(layout: Layout) -> int:
-    """Return the most that a genome of a layout takes, as `tweann.codec.decode` has it."""
-    return 4096 + 64 * (layout.max_nodes + layout.max_connections)
-
-
 def max_body_bytes(layout: Layout, cap: int) -> int:
     """Return the largest body worth reading: ``cap``, or less where a full batch of the largest genomes is less."""
-    return min(cap, 16 + MAX_BATCH * (max_genome_bytes(layout) + 5))
+    return min(cap, 16 + MAX_BATCH * (max_bytes(layout) + 5))
 
 
 def is_name(text: str) -> bool:
@@ -237,7 +232,7 @@ def read_blobs(header: Header, body: bytes, layout: Layout) -> list[bytes]:
     Raises:
         RefusedError: reason "body": it is no list of as many binaries as the header says, or has something behind.
     """
-    largest = max_genome_bytes(layout)
+    largest = max_bytes(layout)
     try:
         blobs = msgpack.unpackb(
             body,

@@ -94,6 +94,11 @@ class BridgeSettings(Section):
     unit: Literal["generations", "evaluations", "seconds"] = Field(
         "generations", description="What `every` counts."
     )
+    least_seconds: float = Field(
+        0.5,
+        ge=0,
+        description="Time between two sendings, at least: quick generations would spend their time on it.",
+    )
     cells: int = Field(
         10, ge=1, le=1000, description="Cells of each dimension of the descriptor, for `cells`."
     )

@@ -24,7 +24,12 @@ from tweann.seed import seed_network
 LAYOUT = Layout(3, 2, max_nodes=50, max_connections=100, recurrent=True)
 TASK = b"t" * 16
 #: Quick, so that tests are: heartbeats and what follows from them.
-QUICK: dict[str, Any] = {"heartbeat_seconds": 0.1, "silence_seconds": 1.0, "status_seconds": 0.2}
+QUICK: dict[str, Any] = {
+    "heartbeat_seconds": 0.1,
+    "silence_seconds": 1.0,
+    "status_seconds": 0.2,
+    "least_seconds": 0.0,
+}
 
 
 def free_port() -> int:

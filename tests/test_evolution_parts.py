@@ -30,6 +30,7 @@ from tweann.interfaces import (
     StrategyContext,
     Survivors,
 )
+from tweann.packing import pack, unpack
 from tweann.plugins.sqlite import SqliteStorage
 from tweann.pool import BroodView, PoolView
 from tweann.registry import Registry
@@ -46,7 +47,8 @@ class Ferry:
         self.mine, self.theirs, self.closed = mine, theirs, False
         self.asked: list[tuple[int, int]] = []
 
-    def n_emigrants(self, generation: int, n_evaluations: int) -> int:
+    def n_emigrants(self, ask: int, generation: int, n_evaluations: int) -> int:
+        assert ask >= generation
         self.asked.append((generation, n_evaluations))
         return 3 if generation % 2 else 0
 
@@ -145,6 +147,26 @@ class TestExchange:
         assert event.data == migrant.data()
         assert event.generation == 1
         assert result.n_evaluations == 3 * 12 + 1
+
+    def test_immigrants_under_way_are_in_a_checkpoint(self) -> None:
+        guest = next(iter(members_of_size(2, 1)))
+        before = external()
+        before._exchange = Ferry([guest], [])
+        before.tell([0.0] * len(before.ask()))
+        assert len(before.ask()) == 11
+        after = external()
+        after.restore(unpack(pack(before.state())))
+        events = list[tuple[str, Any]]()
+        after._record = lambda kind, data, genome=None: events.append((kind, data))  # type: ignore[method-assign]
+        assert len(after.ask()) == 11
+        after.tell([1.0] * 11)
+        (data,) = (data for kind, data in events if kind == "immigrant")
+        assert data["peer"] == "far"
+        assert data["ask"] == 1
+        assert data["genome_id"] == guest.genome_id
+        assert after.n_immigrants == 1
+        for run in (before, after):
+            run.close()
 
     def test_an_immigrant_that_does_not_fit_is_an_error_that_costs_nothing(self) -> None:
         stranger = next(iter(members_of_size(3, 1)))

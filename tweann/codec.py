@@ -60,10 +60,17 @@ _KEYS = {
 }
 #: Of genomes that have such values alone.
 _OPTIONAL = {"genome_extra"}
+_ALL_KEYS = _KEYS | _OPTIONAL
 
 
 #: The keys whose values are no scalars.
-_CONTAINERS: dict[str, type] = {"names": list, "node_extra": dict, "connection_extra": dict}
+_CONTAINER_TYPES, _TEXT = frozenset({list, dict}), frozenset({str})
+_CONTAINERS: dict[str, type] = {
+    "names": list,
+    "node_extra": dict,
+    "connection_extra": dict,
+    "genome_extra": dict,
+}
 
 
 def encode(genome: Genome) -> bytes:
@@ -115,7 +122,7 @@ def decode(data: bytes, layout: Layout | None = None) -> Genome:
     """
     max_nodes = MAX_NODES if layout is None else layout.max_nodes
     max_connections = MAX_CONNECTIONS if layout is None else layout.max_connections
-    if len(data) > min(MAX_BYTES, 4096 + _bytes_of_gene(layout) * (max_nodes + max_connections)):
+    if len(data) > max_bytes(layout):
         raise FormatError(f"a genome of {len(data)} bytes is larger than the caps allow")
     try:
         message = _unpack_at_once(data) or _unpack(data)
@@ -133,15 +140,6 @@ def decode(data: bytes, layout: Layout | None = None) -> Genome:
     except GenomeError as error:
         raise FormatError(str(error)) from None
     return genome
-
-
-def _bytes_of_gene(layout: Layout | None) -> int:
-    """Return how many bytes a gene may take."""
-    groups = COLUMN_GROUPS if layout is None else layout.groups
-    columns = sum(
-        max(len(COLUMN_GROUPS[name].node), len(COLUMN_GROUPS[name].connection)) for name in groups
-    )
-    return _GENE_BYTES + columns * _EXTRA_BYTES
 
 
 def _unpack_at_once(data: bytes) -> dict[str, Any] | None:
@@ -163,22 +161,35 @@ def _unpack_at_once(data: bytes) -> dict[str, Any] | None:
         )
     except (ValueError, msgpack.UnpackException):
         return None
-    if not isinstance(message, dict) or message.keys() != _KEYS:
+    if not isinstance(message, dict) or not _KEYS <= message.keys() <= _ALL_KEYS:
         return None
-    if not all(isinstance(message[key], kind) for key, kind in _CONTAINERS.items()):
-        return None
+    for key, kind in _CONTAINERS.items():
+        if key in message and not isinstance(message[key], kind):
+            return None
     scalars = [value for key, value in message.items() if key not in _CONTAINERS]
     scalars += message["names"]
-    for key in ("node_extra", "connection_extra"):
-        scalars += message[key].values()
-    return None if any(isinstance(value, (list, dict)) for value in scalars) else message
+    for key in ("node_extra", "connection_extra", "genome_extra"):
+        scalars += message.get(key, {}).values()
+    return message if _CONTAINER_TYPES.isdisjoint(map(type, scalars)) else None
 
 
 def _without_twins(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) < len(pairs) or not all(isinstance(key, str) for key in found):
+    if len(found) < len(pairs) or not _TEXT.issuperset(map(type, found)):
         raise ValueError("a key that occurs twice, or is no text")
     return found
+
+
+def max_bytes(layout: Layout | None = None) -> int:
+    """Return the most that a genome may take that fits ``layout``; None: that any may take."""
+    if layout is None:
+        return MAX_BYTES
+    columns = sum(
+        max(len(COLUMN_GROUPS[name].node), len(COLUMN_GROUPS[name].connection))
+        for name in layout.groups
+    )
+    gene = _GENE_BYTES + columns * _EXTRA_BYTES
+    return min(MAX_BYTES, 4096 + gene * (layout.max_nodes + layout.max_connections))
 
 
 def _unpack(data: bytes) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +20,7 @@ from tweann.codec import encode
 from tweann.config import Config, TaskSection, load
 from tweann.errors import ConfigError, FormatError, PluginError
 from tweann.evaluating import Evaluator
-from tweann.genes import Float
+from tweann.genes import Float, Origin
 from tweann.interfaces import (
     Asynchronous,
     Event,
@@ -43,6 +42,8 @@ from tweann.registry import Registry, default_registry
 from tweann.tasks.base import Evaluation, Evaluations, Task
 from tweann.workers import Workers
 
+_NOBODY = np.zeros(0, np.int64)
+_IMMIGRANT = int(Origin.IMMIGRANT)
 #: What a run counts, and where.
 _COUNTERS = {
     "generation": "generation",
@@ -53,7 +54,6 @@ _COUNTERS = {
     "asks": "_asks",
     "sequence": "_sequence",
 }
-_NOBODY = np.zeros(0, np.int64)
 
 
 class Evolution:
@@ -126,6 +126,8 @@ class Evolution:
         self._enrichment = assembly.make_enrichment(config, info, self.layout)
         self._credit = assembly.make_credit(config, self.layout)
         self._exchange = exchange
+        #: Immigrants in broods that are pending: by birth, who sent it and before which ask it came.
+        self._guests: dict[int, tuple[str, int]] = {}
         self._evaluator = Evaluator(config, self.task, self.pool, self.scaling, self._registry)
         self._storage: Storage | None = None
         self._checkpoints: Checkpoints | None = None
@@ -250,6 +252,11 @@ class Evolution:
         return time.perf_counter() - self._started
 
     @property
+    def in_birth_order(self) -> bool:
+        """Whether children are told in the order of their birth, so that the run does not depend on the clock."""
+        return self._in_order
+
+    @property
     def strategy(self) -> Strategy:
         """Return the run's strategy, for what only it can tell, such as the heat map of an archive."""
         return self._strategy
@@ -323,10 +330,7 @@ class Evolution:
         return {
             "genes": self.pool.save(blocks),
             "rows": dict(rows[0]),
-            "pending": [
-                {"rows": dict(b.rows), "applied": b.applied, "immigrants": b.immigrants}
-                for b in self._pending
-            ],
+            "pending": [{"rows": dict(b.rows), "applied": b.applied} for b in self._pending],
             "told": list(self._told),
             "mutations": self.pool.mutations,
             "strategy": dict(self._strategy.state()),
@@ -335,6 +339,7 @@ class Evolution:
             "history": [{"generation": r.generation, **r.data()} for r in self.history],
             "reasons": list(self.reasons),
             "arrivals": list(self._arrivals),
+            "guests": [[birth, *guest] for birth, guest in self._guests.items()],
             "reached_target": self._reached_target,
             "seconds": self.seconds,
             **{name: getattr(self, attribute) for name, attribute in _COUNTERS.items()},
@@ -368,9 +373,7 @@ class Evolution:
             raise FormatError(f"{blocks.size} genomes for {at} rows")
         self.pool.rows = loaded[0]
         for rows, saved in zip(loaded[1:], state["pending"], strict=True):
-            brood = Brood(rows, saved["applied"])
-            brood.immigrants = [(str(peer), int(ask)) for peer, ask in saved["immigrants"]]
-            self._pending.append(brood)
+            self._pending.append(Brood(rows, saved["applied"]))
         self.pool.mutations[:] = state["mutations"]
         self._told = list(state["told"])
         self._strategy.restore(state["strategy"])
@@ -380,6 +383,7 @@ class Evolution:
         self.history.extend(GenerationReport(**report) for report in state["history"])
         self.reasons.extend(state["reasons"])
         self._arrivals = list(state["arrivals"])
+        self._guests = {birth: (peer, ask) for birth, peer, ask in state["guests"]}
         self._reached_target = state["reached_target"]
         self._seconds_before = state["seconds"]
         for name, attribute in _COUNTERS.items():
@@ -501,6 +505,7 @@ class Evolution:
             )
         view = self.pool.view()
         arrived = () if self._exchange is None else self._swap(self._exchange, view)
+        immigrants = [immigrant.genome for immigrant in arrived]
         plan = self._strategy.ask(view, self._population, self._generator(ASK))
         self._asks += 1
         plan.check(len(view), self.config.strategy.name)
@@ -510,8 +515,7 @@ class Evolution:
                 f"strategy {self.config.strategy.name}: expected a plan for 1 to {self._population} children, "
                 f"came one for {n}"
             )
-        births = np.arange(self._births, self._births + n + len(arrived))
-        self._births += births.size
+        births = np.arange(self._births, self._births + n + len(immigrants))
         brood = self.pool.breed(
             plan.operator,
             plan.parent_a,
@@ -521,21 +525,24 @@ class Evolution:
             births,
             self.generation,
             self._parameters(),
-            [immigrant.genome for immigrant in arrived],
+            immigrants,
             self._enrichment,
         )
         if plan.tuned is not None:
             brood.rows["tuned"][:n] = plan.tuned
         if plan.group is not None:  # immigrants are a group of their own
             brood.rows["group"][:n], brood.rows["group"][n:] = plan.group, plan.group[-1] + 1
-        brood.immigrants = [(immigrant.peer, self._asks - 1) for immigrant in arrived]
+        self._births += births.size
+        for birth, immigrant in zip(births[n:].tolist(), arrived, strict=True):
+            self._guests[birth] = immigrant.peer, self._asks - 1
         return brood
 
     def _swap(self, exchange: Exchange, view: PoolView) -> Sequence[Immigrant]:
         """Let genomes go, and return those that have come."""
         if not len(view):
             return ()
-        offered, n = _NOBODY, exchange.n_emigrants(self.generation, self.n_evaluations)
+        n = exchange.n_emigrants(self._asks, self.generation, self.n_evaluations)
+        offered = _NOBODY
         if n:
             offered = self._strategy.emigrants(view, n, self._generator(EMIGRATE))
         return exchange.swap(view, offered)
@@ -586,10 +593,10 @@ class Evolution:
             self._reached_target = True
         self.n_evaluations += found.n_evaluations
         self.n_failed += found.n_failed
+        if self._guests:
+            self._report_guests(brood)
         if self._credit is not None:
             self._credit.compare(self.pool, brood)
-        if brood.immigrants:
-            self._report_arrivals(brood)
         n, fitness, first = len(brood), rows["fitness"], int(rows["id"][0])
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(brood))
         self.pool.keep(
@@ -631,25 +638,25 @@ class Evolution:
             if self._observers is not None:
                 self._observers.champion_found(champion)
 
-    def _report_arrivals(self, brood: Brood) -> None:
+    def _report_guests(self, brood: Brood) -> None:
         """Record the immigrants of a brood, so that a replay can let them come again, and tell observers."""
-        n = len(brood.immigrants)
-        rows = {name: brood.rows[name][-n:].tolist() for name in ("block", "id", "fitness")}
-        migrants = [
-            Migrant(self.pool.genome(block), peer, number, birth, ask, value)
-            for number, (peer, ask), block, birth, value in zip(
-                count(self.n_immigrants),
-                brood.immigrants,
-                rows["block"],
-                rows["id"],
-                rows["fitness"],
-                strict=False,  # count goes on for ever
+        rows, migrants = brood.rows, list[Migrant]()
+        for k in (rows["origin"] == _IMMIGRANT).nonzero()[0].tolist():
+            peer, ask = self._guests.pop(int(rows["id"][k]))
+            migrants.append(
+                Migrant(
+                    genome=self.pool.genome(int(rows["block"][k])),
+                    peer=peer,
+                    number=self.n_immigrants + len(migrants),
+                    birth=int(rows["id"][k]),
+                    ask=ask,
+                    fitness=float(rows["fitness"][k]),
+                )
             )
-        ]
-        self.n_immigrants += n
+        self.n_immigrants += len(migrants)
         for migrant in migrants:
             self._record("immigrant", migrant.data(), encode(migrant.genome))
-        if self._observers is not None:
+        if migrants and self._observers is not None:
             self._observers.migrants_received(migrants)
 
     def _report(self, found: Summary) -> GenerationReport:

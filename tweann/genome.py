@@ -133,7 +133,8 @@ class Genome:
         parts += (b"enabled\n", np.packbits(self.enabled).tobytes())
         parts.append("\n".join((*self.activation, *self.aggregation, "")).encode())
         for columns in (self.node_extra, self.connection_extra):
-            parts += canonical(columns)
+            if columns:
+                parts += canonical(columns)
         return hashlib.blake2b(b"".join(parts), digest_size=32).hexdigest()
 
     def network(self, layout: Layout | None = None) -> Network:

@@ -347,8 +347,11 @@ class Exchange(Protocol):
 
     def __init__(self, settings: Any, context: ExchangeContext) -> None: ...
 
-    def n_emigrants(self, generation: int, n_evaluations: int) -> int:
-        """Return how many rows the strategy shall offer now, the best first; 0: none are to leave."""
+    def n_emigrants(self, ask: int, generation: int, n_evaluations: int) -> int:
+        """Return how many rows the strategy shall offer before an ask, the best first; 0: none are to leave.
+
+        Called before each `swap`, with the number of the ask and how far the run is.
+        """
         ...
 
     def swap(self, pool: PoolView, offered: Int) -> Sequence[Immigrant]:

@@ -134,12 +134,10 @@ class Brood:
     Attributes:
         rows: their columns; evaluations are written here.
         applied: (n,) bits of the mutations of each child, 0 for immigrants.
-        immigrants: of each immigrant, the last rows, the peer that sent it and the ask that it came with.
     """
 
     def __init__(self, rows: Rows, applied: Int | None = None) -> None:
         self.rows = rows
-        self.immigrants: list[tuple[str, int]] = []
         self.applied = np.zeros(rows["block"].size, np.int64) if applied is None else applied
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from tweann.codec import decode
 from tweann.config import NoSettings, load
-from tweann.errors import StorageError
+from tweann.errors import ConfigError, StorageError
 from tweann.evolution import Evolution
 from tweann.genes import Int
 from tweann.interfaces import Immigrant
@@ -28,17 +28,17 @@ class Recorded:
     def __init__(self, arrivals: Mapping[int, Sequence[Immigrant]]) -> None:
         """Take the immigrants of each ask."""
         self._arrivals = arrivals
-        self._ask = 0  # the first sees an empty pool, and no exchange is called then
+        self._ask = 0
 
-    def n_emigrants(self, generation: int, n_evaluations: int) -> int:
+    def n_emigrants(self, ask: int, generation: int, n_evaluations: int) -> int:
         """Return 0: nobody leaves."""
         del generation, n_evaluations
+        self._ask = ask
         return 0
 
     def swap(self, pool: PoolView, offered: Int) -> Sequence[Immigrant]:
         """Return those who came before this ask."""
         del pool, offered
-        self._ask += 1
         return self._arrivals.get(self._ask, ())
 
     def metrics(self) -> Mapping[str, float]:
@@ -76,6 +76,7 @@ def replay(stored: StoredRun, registry: Registry | None = None) -> Replay:
     """Run a recorded run again up to its last generation, and compare the champions.
 
     Raises:
+        ConfigError: its strategy tells children in the order of arrival.
         StorageError: it has no database or champion, or immigrants were dropped from it (``storage.max_events``).
     """
     registry = registry or default_registry()
@@ -96,6 +97,11 @@ def replay(stored: StoredRun, registry: Registry | None = None) -> Replay:
         arrivals.setdefault(data["ask"], []).append(Immigrant(decode(genome), data["peer"]))
     champion = stored.champion_data()
     with Evolution(config, registry=registry, exchange=Recorded(arrivals)) as evolution:
+        if not evolution.in_birth_order:
+            raise ConfigError(
+                f"{stored.folder}: its strategy took children as they arrived, which depends on the clock: "
+                "such a run cannot be replayed"
+            )
         while evolution.generation <= last:
             evolution.step()
         found = evolution.champion

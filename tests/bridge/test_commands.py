@@ -88,6 +88,7 @@ population = 30
 [bridge]
 topology = "full"
 every = 1
+least_seconds = 0
 heartbeat_seconds = 0.1
 silence_seconds = 2.0
 """

@@ -157,7 +157,7 @@ def test_the_inbox_drops_the_oldest() -> None:
 
 def test_there_is_room_for_so_many_peers_and_the_silent_make_way() -> None:
     clock = Clock()
-    gate = customs(clock, max_peers=2, silence_seconds=1.0)
+    gate = customs(clock, max_peers=2, silence_seconds=1.0, heartbeat_seconds=0.1)
     for origin in "abc":
         assert gate.receive(message(0, origin=origin))
     assert set(gate.origins) == {"a", "b"}

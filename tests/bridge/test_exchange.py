@@ -73,7 +73,7 @@ def test_migrants_of_four_islands_arrive_and_have_descendants(topology: str) -> 
             assert time.monotonic() < deadline, (topology, {n: len(c) for n, c in came.items()})
             for name, run in runs.items():
                 run.step()
-                came[name] |= {i.genome.genome_id for i in run._arrived}
+                came[name] |= set(exchange_of(run).peer.customs.seen._items)
                 sent[name] |= set(exchange_of(run).peer.customs.sent._items)
                 view = run.pool.view()
                 guests[name] |= set(view.id[view.origin == Origin.IMMIGRANT].tolist())
@@ -105,15 +105,24 @@ class TestWhen:
         with run_of("a", bridge={"every": every, "unit": unit}) as run:
             run.step()
             exchange = exchange_of(run)
-            due = [g for g in range(1, 11) if exchange.n_emigrants(g, 10 * g)]
+            due = [g for g in range(1, 11) if exchange.n_emigrants(g, g, 10 * g)]
             assert due == expected
 
     def test_seconds_pass(self) -> None:
         with run_of("a", bridge={"every": 0.05, "unit": "seconds"}) as run:
             run.step()
             exchange = exchange_of(run)
-            wait_until(lambda: exchange.n_emigrants(0, 0) > 0)
-            assert exchange.n_emigrants(0, 0) == 0
+            wait_until(lambda: exchange.n_emigrants(0, 0, 0) > 0)
+            assert exchange.n_emigrants(0, 0, 0) == 0
+
+    def test_quick_generations_do_not_send_all_the_time(self) -> None:
+        with run_of("a", bridge={"every": 1.0, "least_seconds": 0.3}) as run:
+            run.step()
+            exchange = exchange_of(run)
+            began = time.monotonic()
+            due = sum(exchange.n_emigrants(g, g, g) > 0 for g in range(1, 1000))
+            assert due <= 2 + (time.monotonic() - began) / 0.3
+            wait_until(lambda: exchange.n_emigrants(2000, 2000, 2000) > 0)
 
     def test_none_leave_where_none_are_wanted(self) -> None:
         with run_of("a", bridge={"n_emigrants": 0}) as run:
@@ -281,14 +290,17 @@ def test_a_run_goes_on_whatever_the_network_does_and_no_call_takes_long() -> Non
             run.step()
             exchange = exchange_of(run)
             wait_until(lambda: exchange.peer.customs.refused["other_task"] > 10, 60.0)
-            took = []
+            cost, took = [], []
             for _ in range(200):
-                before = time.perf_counter()
+                cpu, wall = time.thread_time(), time.perf_counter()
                 run._swap(exchange, run.pool.view())
-                took.append(time.perf_counter() - before)
+                cost.append(time.thread_time() - cpu)
+                took.append(time.perf_counter() - wall)
                 run.step()
-            # others use this machine as well: what is looked at is the usual call, not the rarest
-            assert sorted(took)[180] < 0.01
+            assert max(cost) < 0.01
+            # Others use this machine as well, and may take it from us in the middle of a call.
+            assert sorted(took)[100] < 0.01
+            assert max(took) < 1.0
             assert run.generation == 201
             assert run.n_immigrants == 0
     finally:
@@ -389,3 +401,16 @@ def _last_members(folder: Path) -> list[str]:
     found = [event.data["genome_id"] for event in storage.events("individual")]
     storage.close()
     return found
+
+
+def test_a_run_that_depends_on_the_clock_is_not_replayed(tmp_path: Path) -> None:
+    source = {
+        "task": {"name": "xor"},
+        "run": {"generations": 3},
+        "strategy": {"name": "steady-state", "population": 20, "order": "arrival"},
+        "observers": {},
+    }
+    folder = running.run(source, out=tmp_path).run_dir
+    assert folder is not None
+    with pytest.raises(ConfigError, match="depends on the clock"):
+        replay(StoredRun(folder))

@@ -148,8 +148,8 @@ def markdown(registry: Registry) -> str:
         "strategy",
         "evaluation",
         "storage",
-        "checkpoint",
         "bridge",
+        "checkpoint",
     ):
         if name in _PLAIN:
             model = _PLAIN[name]

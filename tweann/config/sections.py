@@ -394,6 +394,20 @@ class StorageSection(PluginSection):
         return self.url.partition(":")[0]
 
 
+class BridgeSection(PluginSection):
+    """Islands: genomes come from and go to other runs. Without this section there is no network.
+
+    The other keys are the exchange's own.
+    """
+
+    exchange: str = Field("zmq", description="Name of the exchange.")
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="Name of this island among its peers, by default the run's; its random numbers depend on it.",
+    )
+
+
 class CheckpointSettings(Section):
     """When the whole state of the run is written to its folder, for `tweann resume`."""
 
@@ -406,20 +420,6 @@ class CheckpointSettings(Section):
     )
     keep: int = Field(
         3, ge=1, le=1000, description="How many are kept, in case the newest is damaged."
-    )
-
-
-class BridgeSection(PluginSection):
-    """Islands: genomes come from and go to other runs. Without this section there is no network.
-
-    The other keys are the exchange's own.
-    """
-
-    exchange: str = Field("zmq", description="Name of the exchange.")
-    name: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
-        description="Name of this island among its peers, by default the run's; its random numbers depend on it.",
     )
 
 
