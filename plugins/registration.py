@@ -10,6 +10,8 @@ from tweann.hookspecs import hookimpl
 @hookimpl
 def tweann_backends() -> Mapping[str, str]:
     return {
+        "dask": "tweann.plugins.dask:DaskBackend",
+        "processes": "tweann.plugins.processes:ProcessesBackend",
         "serial": "tweann.plugins.serial:SerialBackend",
         "threads": "tweann.plugins.threads:ThreadsBackend",
     }
@@ -19,6 +21,8 @@ def tweann_backends() -> Mapping[str, str]:
 def tweann_storages() -> Mapping[str, str]:
     return {
         "memory": "tweann.plugins.memory:MemoryStorage",
+        "postgres": "tweann.plugins.postgres:PostgresStorage",
+        "postgresql": "tweann.plugins.postgres:PostgresStorage",
         "sqlite": "tweann.plugins.sqlite:SqliteStorage",
     }
 

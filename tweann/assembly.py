@@ -37,6 +37,7 @@ from tweann.kernels.random import EDGES, make_key
 from tweann.kernels.rollout import Scaling
 from tweann.layout import Layout
 from tweann.registry import Registry
+from tweann.remote import Assignment
 from tweann.seed import seed_network
 from tweann.tasks.base import Task, TaskInfo, output_scaling
 from tweann.tuning import Tuner
@@ -342,6 +343,22 @@ def _portable(settings: BaseModel) -> dict[str, Any]:
         if isinstance(value, Path) and value.is_file():
             data[name] = hashlib.blake2b(value.read_bytes(), digest_size=16).hexdigest()
     return data
+
+
+def make_assignment(
+    config: Config,
+    task: Task,
+    layout: Layout,
+    scaling: Scaling,
+    registry: Registry,
+    *,
+    plugin: bool,
+) -> Assignment:
+    """Return what other processes need to evaluate: the task as a plugin's name and settings, or as an object."""
+    target = registry.find("task", config.task.name).target if plugin else ""
+    names = layout.activations[len(ACTIVATIONS) :]
+    activations = tuple(registry.find("activation", name).target for name in names)
+    return Assignment(task, layout, scaling, target, config.task.settings, activations)
 
 
 def make_backend(config: Config, info: TaskInfo, registry: Registry) -> Backend:

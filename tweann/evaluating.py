@@ -7,16 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
+
 from tweann import assembly
 from tweann.config import Config
-from tweann.errors import TaskError
+from tweann.errors import ConfigError, TaskError
 from tweann.genes import Int
 from tweann.interfaces import Backend, Job
-from tweann.kernels.rollout import Scaling
 from tweann.network import NetworkSlice
 from tweann.pool import Brood, GenomePool
 from tweann.registry import Registry
-from tweann.tasks.base import EvaluationKeys, Evaluations, Task
+from tweann.remote import Assignment
+from tweann.tasks.base import EvaluationKeys, Evaluations
 
 #: Slices of a brood for each worker, at most: enough for workers to even out, while each costs some 100 µs.
 SLICES = 3
@@ -48,10 +50,10 @@ class Evaluator:
     """
 
     def __init__(
-        self, config: Config, task: Task, pool: GenomePool, scaling: Scaling, registry: Registry
+        self, config: Config, assignment: Assignment, pool: GenomePool, registry: Registry
     ) -> None:
-        self._config, self._task, self._pool = config, task, pool
-        self._scaling, self._registry = scaling, registry
+        self._config, self._assignment, self._pool = config, assignment, pool
+        self._task, self._registry = assignment.task, registry
         self._tuner = assembly.make_tuner(config, pool.layout)
         self._backend: Backend | None = None
         self._tickets: dict[int, _Ticket] = {}  # by id of the brood
@@ -76,6 +78,12 @@ class Evaluator:
         backend = self._backend
         if backend is None:
             backend = assembly.make_backend(self._config, self._task.info, self._registry)
+            if self._tuner is not None and not backend.in_process:
+                backend.close()
+                raise ConfigError(
+                    f"evaluation.backend = {self._config.evaluation.backend!r} cannot tune: set "
+                    'tuning.attempts = 0, or evaluation.backend = "threads" or "serial"'
+                )
             self._backend = backend
         check()
         try:
@@ -133,6 +141,25 @@ class Evaluator:
             if len(self.reasons) < _MAX_REASONS:
                 self.reasons.append(f"genome {rows['id'][start + k]}: {reason}")
 
+    def stop_on_failure(self, brood: Brood) -> None:
+        """Raise `TaskError` if one of an evaluated brood failed and the configuration says to stop then."""
+        if self._config.evaluation.on_failure != "stop":
+            return
+        n_failed = int(np.isnan(brood.rows["fitness"]).sum())
+        if n_failed:
+            reason = self.reasons[-1] if self.reasons else "a fitness is not a finite number"
+            raise TaskError(
+                f"{n_failed} of {len(brood)} evaluations failed, and evaluation.on_failure says to stop; "
+                f"the last reason: {reason}"
+            )
+
+    def without_failures(self, brood: Brood) -> Brood:
+        """Return an evaluated brood, without those that failed if the configuration says so, unless all did."""
+        if self._config.evaluation.on_failure != "drop":
+            return brood
+        failed = np.isnan(brood.rows["fitness"])
+        return self._pool.dropped(brood, failed) if failed.any() and not failed.all() else brood
+
     def _submit(self, brood: Brood, backend: Backend, alone: bool) -> None:
         """Cut a brood into jobs and hand them over."""
         rows = brood.rows
@@ -140,8 +167,7 @@ class Evaluator:
         generation = int(rows["generation"][0]) if self._config.evaluation.resample else 0
         keys = EvaluationKeys(self._config.run.seed, generation)
         jobs = [
-            Job(start, stop, self._evaluator(brood, start, stop, keys))
-            for start, stop in self._slices(len(brood), backend.capacity)
+            self._job(brood, start, stop, keys) for start, stop in self._slices(len(brood), backend)
         ]
         ticket = self._tickets[id(brood)] = _Ticket(jobs)
         if alone and len(jobs) == 1 and backend.in_process and self._task.info.kind != "python":
@@ -152,11 +178,10 @@ class Evaluator:
             self._owners[id(job)] = ticket
 
     def _slice(self, blocks: Int) -> NetworkSlice:
-        return NetworkSlice(self._pool.genes, blocks, self._pool.layout, self._scaling)
+        scaling = self._assignment.scaling
+        return NetworkSlice(self._pool.genes, blocks, self._pool.layout, scaling)
 
-    def _evaluator(
-        self, brood: Brood, start: int, stop: int, keys: EvaluationKeys
-    ) -> Callable[[], Evaluations]:
+    def _job(self, brood: Brood, start: int, stop: int, keys: EvaluationKeys) -> Job:
         part, rows = slice(start, stop), brood.rows
         networks = self._slice(rows["block"][part])
         births, generation, tuned = (
@@ -164,7 +189,7 @@ class Evaluator:
             int(rows["generation"][0]),
             rows["tuned"][part],
         )
-        tuner = self._tuner if tuned.any() else None
+        tuner = self._tuner if self._tuner is not None and tuned.any() else None
 
         def evaluate() -> Evaluations:
             began = time.perf_counter()
@@ -175,15 +200,18 @@ class Evaluator:
             self._cost = (time.perf_counter() - began) / len(networks)
             return result
 
-        return evaluate
+        return Job(start, stop, evaluate, networks, keys, self._assignment)
 
-    def _slices(self, n: int, capacity: int) -> list[tuple[int, int]]:
+    def _slices(self, n: int, backend: Backend) -> list[tuple[int, int]]:
         """Return the slices of a brood, none so small that handing it out costs more than it does.
 
         One a genome for Python tasks: their cost varies, and a Ctrl-C should not wait for all. The cost is measured, so
         slices differ from run to run; results do not depend on them.
         """
-        if self._task.info.kind == "python":
+        capacity = backend.capacity
+        if not backend.in_process:
+            pieces = 1  # it cuts by what sending costs
+        elif self._task.info.kind == "python":
             pieces = n
         elif capacity == 1:
             pieces = 1

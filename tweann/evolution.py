@@ -128,7 +128,10 @@ class Evolution:
         self._exchange = exchange
         #: Immigrants in broods that are pending: by birth, who sent it and before which ask it came.
         self._guests: dict[int, tuple[str, int]] = {}
-        self._evaluator = Evaluator(config, self.task, self.pool, self.scaling, self._registry)
+        assignment = assembly.make_assignment(
+            config, self.task, self.layout, self.scaling, self._registry, plugin=task is None
+        )
+        self._evaluator = Evaluator(config, assignment, self.pool, self._registry)
         self._storage: Storage | None = None
         self._checkpoints: Checkpoints | None = None
         self._seconds_before = 0.0  # of the run, until the checkpoint that it goes on from
@@ -586,6 +589,7 @@ class Evolution:
         found = summarise(
             rows["fitness"], rows["validation"], rows["solved"], rows["n_evaluations"]
         )
+        self._evaluator.stop_on_failure(brood)
         if self._champions.look(brood, found, self.generation, self.n_evaluations):
             self._announce_champion()
         target = self.config.run.target_fitness
@@ -598,12 +602,13 @@ class Evolution:
         if self._credit is not None:
             self._credit.compare(self.pool, brood)
         n, fitness, first = len(brood), rows["fitness"], int(rows["id"][0])
-        survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(brood))
+        told = self._evaluator.without_failures(brood)
+        survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(told))
         self.pool.keep(
             survivors.index,
             survivors.role,
             survivors.columns,
-            brood,
+            told,
             f"strategy {self.config.strategy.name}",
         )
         self._pending.remove(brood)

@@ -144,6 +144,8 @@ class Flag(IntFlag):
     RAISED = 1  #: the fitness function raised an exception
     INVALID = 2  #: it returned something that is not a finite number
     NON_FINITE = 4  #: a node computed a value that is not finite; it was taken as 0
+    CRASHED = 8  #: it ended the process that evaluated it, whenever it was tried
+    TIMED_OUT = 16  #: it took longer than it may
 
 
 class Genes(NamedTuple):

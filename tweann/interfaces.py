@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from tweann.config import SpeciesSettings
     from tweann.genome import Genome
     from tweann.layout import Layout
+    from tweann.network import NetworkSlice
     from tweann.pool import BroodView, PoolView
-    from tweann.tasks.base import Evaluations, TaskInfo
+    from tweann.remote import Assignment
+    from tweann.tasks.base import EvaluationKeys, Evaluations, TaskInfo
 
 #: What a plugin remembers between calls: plain arrays, numbers, strings and booleans by name.
 State = Mapping[str, "Float | Int | float | int | str | bool"]
@@ -211,11 +213,16 @@ class Job:
     Attributes:
         start, stop: the slice, rows of the brood.
         evaluate: decodes and evaluates the slice; runs on any thread, and raises only for a bug.
+        networks, keys, assignment: the same for those who evaluate in another process: what
+            `tweann.remote` sends there. The assignment is one object for the whole run.
     """
 
     start: int
     stop: int
     evaluate: Callable[[], Evaluations]
+    networks: NetworkSlice | None = None
+    keys: EvaluationKeys | None = None
+    assignment: Assignment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +240,9 @@ class Backend(Protocol):
 
     Settings: ClassVar[type[BaseModel]]
     capacity: int  #: how many jobs can run at once
-    in_process: bool  #: jobs run in this process; then the core may run a single small one itself
+    #: Jobs run in this process: the core cuts broods into jobs, and may run a single small one itself. Otherwise
+    #: a job is a whole brood: only who sends it away knows what that costs, and cuts it accordingly.
+    in_process: bool
 
     def __init__(self, settings: Any, workers: int) -> None: ...
 
@@ -337,6 +346,23 @@ class ExchangeContext:
     layout: Layout
     species: SpeciesSettings
     run_dir: Path | None
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A storage whose rows `tweann show`, `list` and `export` can read, while a run goes on, too."""
+
+    Settings: ClassVar[type[BaseModel]]
+
+    @classmethod
+    def read_rows(
+        cls, settings: Any, run: str, table: str, newest: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return rows of "runs", "generations", "champions" or "individuals" in order, or only the newest.
+
+        Columns as in SQLite's tables; JSON as text. No row where nothing was written yet.
+        """
+        ...
 
 
 @runtime_checkable

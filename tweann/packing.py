@@ -6,7 +6,7 @@ A msgpack map; an array is an extension value: its type, its shape, its bytes, l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgpack
 import numpy as np
@@ -21,8 +21,11 @@ _DTYPES: Final = ("|b1", "|u1", "|i1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8",
 _MAX_DIMENSIONS: Final = 4
 #: A table or list of more entries belongs in an array.
 _MAX_ENTRIES: Final = 200_000
+#: Entries of all tables and lists together: nested empty ones would become 70 times as large as their file.
+_MAX_TOTAL: Final = 1_000_000
 
 Tree = Mapping[str, Any]
+T = TypeVar("T", dict[str, Any], list[Any])
 
 
 def pack(tree: Tree) -> bytes:
@@ -44,17 +47,28 @@ def unpack(data: bytes) -> dict[str, Any]:
     Raises:
         FormatError: it is not what `pack` makes.
     """
+    left = _MAX_TOTAL
+
+    def count(entries: T) -> T:
+        nonlocal left
+        left -= 1 + len(entries)
+        if left < 0:
+            raise ValueError(f"more than {_MAX_TOTAL} entries of tables and lists")
+        return entries
+
     try:
         tree = msgpack.unpackb(
             data,
             raw=False,
+            object_hook=count,
+            list_hook=count,
             strict_map_key=True,
             max_array_len=_MAX_ENTRIES,
             max_map_len=_MAX_ENTRIES,
             ext_hook=_unpack_array,
         )
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
-        raise FormatError(f"not packed state: {error}") from None
+        raise FormatError(f"not packed state: {str(error) or type(error).__name__}") from None
     if not isinstance(tree, dict):
         raise FormatError(f"expected a table, came {type(tree).__name__}")
     return tree

@@ -376,6 +376,11 @@ class GenomePool:
 
     # --------------------------------------------------------------- survival
 
+    def dropped(self, brood: Brood, lost: Bool) -> Brood:
+        """Return a brood without those where ``lost``, (n,), says so; their blocks are free again."""
+        self.release(brood.rows["block"][lost])
+        return Brood(brood.rows.joined(self.make_rows(0), np.flatnonzero(~lost)))
+
     def keep(
         self,
         index: Int,

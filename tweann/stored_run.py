@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tweann.errors import FormatError, StorageError
+from tweann.interfaces import Readable
 
 if TYPE_CHECKING:
     from tweann.genome import Genome
@@ -143,7 +144,7 @@ class StoredRun:
             StorageError: the file is there but cannot be read.
             FormatError: the file is damaged.
         """
-        if self._database is not None:
+        if self._is_kept:
             rows = list(self._rows("generations"))
             for row in rows:
                 del row["genome"]
@@ -163,6 +164,29 @@ class StoredRun:
             "SELECT data, genome FROM events WHERE run = ? AND kind = 'immigrant' ORDER BY sequence"
         )
         return [(json.loads(row["data"]), row["genome"]) for row in rows]
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether the run's events are where they can be read."""
+        return self._database is not None or self._elsewhere is not None
+
+    @cached_property
+    def _elsewhere(self) -> tuple[type[Readable], Any] | None:
+        """The storage that has the run's events, and its settings, if that is neither SQLite's nor in memory."""
+        table = self._config_table("storage")
+        url = str(table.get("url", ""))
+        scheme = url.partition(":")[0]
+        if not scheme or url.startswith(_SQLITE_URL) or scheme == "memory":
+            return None
+        from tweann.registry import default_registry  # late: listing runs of SQLite needs none
+
+        storage: type[Readable] = default_registry().resolve("storage", scheme)
+        if not hasattr(storage, "read_rows"):
+            return None
+        try:
+            return storage, storage.Settings.model_validate(table)
+        except ValueError as error:
+            raise FormatError(f"{self.folder / CONFIG_FILE}: [storage]: {error}") from error
 
     @property
     def _database(self) -> Path | None:
@@ -189,11 +213,17 @@ class StoredRun:
         table = self._config_tables.get(name, {})
         return table if isinstance(table, dict) else {}
 
-    def _select(self, statement: str) -> list[dict[str, Any]]:
-        """Return the rows of ``statement``, whose one parameter is the run; none without a database."""
+    def _select(self, table: str, newest: int | None = None) -> list[dict[str, Any]]:
+        """Return the run's rows of a table in order, or only the newest; none without a database."""
+        if self._elsewhere is not None:
+            storage, settings = self._elsewhere
+            return storage.read_rows(settings, self.folder.name, table, newest)
         path = self._database
         if path is None:
             return []
+        order = "" if table == "runs" else "ORDER BY sequence DESC"
+        limit = "" if newest is None else f"LIMIT {newest:d}"
+        statement = f"SELECT * FROM {table} WHERE run = ? {order} {limit}"
         # A database without a log has no writer: reading it as immutable needs no lock and leaves no files.
         waiting = path.with_name(path.name + "-wal").exists()
         uri = f"{path.absolute().as_uri()}?mode=ro{'' if waiting else '&immutable=1'}"
@@ -211,25 +241,24 @@ class StoredRun:
                 runs = [row["run"] for row in connection.execute("SELECT run FROM runs LIMIT 2")]
                 # A folder that was renamed or copied still has its one run.
                 run = runs[0] if len(runs) == 1 else self.folder.name
-                return [dict(row) for row in connection.execute(statement, (run,))]
+                return [dict(row) for row in connection.execute(statement, (run,))][::-1]
         except sqlite3.Error as error:
             raise StorageError(f"cannot read {path}: {error}") from error
 
     def _run_row(self) -> dict[str, Any]:
-        return next(iter(self._select("SELECT * FROM runs WHERE run = ?")), {})
+        return next(iter(self._select("runs")), {})
 
-    def _rows(self, table: str, order: str = "") -> Iterator[dict[str, Any]]:
+    def _rows(self, table: str, newest: int | None = None) -> Iterator[dict[str, Any]]:
         """Give the rows of a table as figures, each with its genome's bytes."""
-        for row in self._select(f"SELECT * FROM {table} WHERE run = ? ORDER BY sequence {order}"):
+        for row in self._select(table, newest):
             del row["run"], row["sequence"]
             genome, extra = row.pop("genome"), json.loads(row.pop("extra") or "{}")
-            yield _figures({**row, **extra, "metrics": json.loads(row["metrics"])}) | {
-                "genome": genome
-            }
+            metrics = json.loads(row.get("metrics") or "{}")
+            yield _figures({**row, **extra, "metrics": metrics}) | {"genome": genome}
 
     def _last_generation(self) -> dict[str, Any]:
-        if self._database is not None:
-            return next(self._rows("generations", "DESC LIMIT 1"), {})
+        if self._is_kept:
+            return next(self._rows("generations", 1), {})
         path = self.folder / METRICS_FILE
         if not path.exists():
             return {}
@@ -244,7 +273,7 @@ class StoredRun:
         A run that was killed, or goes on, may have a newer one in the database than in the file; the
         file's, written last, has more metrics.
         """
-        stored = next(self._rows("champions", "DESC LIMIT 1"), None)
+        stored = next(self._rows("champions", 1), None)
         path = self.folder / CHAMPION_JSON
         if path.exists():
             try:
@@ -252,7 +281,7 @@ class StoredRun:
                 written.pop("genome", None)
                 if stored is None or written["n_evaluations"] >= stored["n_evaluations"]:
                     return written, None
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise FormatError(f"{path} is damaged: {error!r}") from error
         if stored is None:
             return None
@@ -293,7 +322,7 @@ def _whole_lines(content: bytes) -> list[bytes]:
 def _metrics(path: Path, line: bytes) -> dict[str, Any]:
     try:
         return _figures(json.loads(line))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(f"{path} is damaged: {error} in {line[:80]!r}") from error
 
 

@@ -377,6 +377,11 @@ class EvaluationSection(PluginSection):
     resample: bool = Field(
         False, description="The task's random episodes change from generation to generation."
     )
+    on_failure: Literal["worst", "drop", "stop"] = Field(
+        "worst",
+        description="What becomes of a genome whose evaluation failed. `worst`: it stays, below all "
+        "others. `drop`: it is left out, unless all that are told together failed. `stop`: the run ends with an error.",
+    )
 
 
 class StorageSection(PluginSection):

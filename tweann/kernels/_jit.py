@@ -109,6 +109,10 @@ class Callback:
         """Call the function that was compiled, in plain Python."""
         return self.__wrapped__(*args)  # type: ignore[attr-defined] # set by update_wrapper
 
+    def __reduce__(self) -> str:
+        """Pickle as a name at the top level of its module, as functions do: code is never sent."""
+        return str(self.__wrapped__.__qualname__)  # type: ignore[attr-defined]
+
     def __wrapper_address__(self) -> int:
         """Return the address, as numba's protocol for first-class functions asks."""
         return self.address

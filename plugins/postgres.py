@@ -1,0 +1,497 @@
+"""The PostgreSQL storage: many runs of many machines in one database, in tables that anybody can read with SQL.
+
+The tables are those of the SQLite storage (`tweann.plugins.sqlite_rows`), in a schema of their own.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, field_validator
+
+from tweann.config import Section
+from tweann.errors import MissingExtraError, StorageError
+from tweann.interfaces import Event
+from tweann.plugins.sqlite_rows import (
+    FINISH_RUN,
+    INSERT_EVENT,
+    KEPT_FOR_EVER,
+    REOPEN_RUN,
+    START_RUN,
+    TABLES,
+    Row,
+    event_of,
+    insertions,
+    other_event_of,
+)
+
+try:
+    import psycopg
+    from psycopg import sql
+    from psycopg.types.string import TextLoader
+except ImportError:
+    raise MissingExtraError(
+        "storage postgres needs psycopg: pip install 'tweann[postgres]'"
+    ) from None
+
+if TYPE_CHECKING:
+    Connection = psycopg.Connection[tuple[Any, ...]]
+
+SCHEMA_VERSION: Final = 1
+#: Locks of other programs in the same database have other first halves.
+_LOCK: Final = 0x74776E6E
+_MAKING: Final = 0
+
+_URGENT: Final = frozenset({"champion", *KEPT_FOR_EVER})
+_CAPPED: Final = {"events": f"AND kind NOT IN {KEPT_FOR_EVER}"}
+_TABLE_OF: Final = {INSERT_EVENT: "events"} | {t.insert: t.name for t in TABLES.values()}
+_KIND_OF: Final = {table.name: kind for kind, table in TABLES.items()}
+_TYPES: Final = {"INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "BLOB": "BYTEA"}
+_RUN_COLUMNS: Final = (
+    "run TEXT PRIMARY KEY, name TEXT, seed BIGINT, version TEXT, started TEXT, status TEXT NOT NULL, "
+    "stop_reason TEXT, solved BOOLEAN, n_evaluations BIGINT, seconds DOUBLE PRECISION, config TEXT"
+)
+_RUN_CHANGES: Final = {
+    START_RUN: "INSERT INTO runs (run, name, seed, version, started, config, status) "
+    "VALUES (%s, %s, %s, %s, %s, %s, 'running') ON CONFLICT (run) DO UPDATE SET name = EXCLUDED.name, "
+    "seed = EXCLUDED.seed, version = EXCLUDED.version, started = EXCLUDED.started, "
+    "config = EXCLUDED.config, status = EXCLUDED.status, stop_reason = NULL, solved = NULL, "
+    "n_evaluations = NULL, seconds = NULL",
+    FINISH_RUN: FINISH_RUN.replace("?", "%s"),
+}
+_LOCK_SECONDS: Final = 2.0
+#: Between two attempts to reach a database that is away.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+T = TypeVar("T")
+
+
+class PostgresSettings(Section):
+    """Section [storage] with ``url = "postgres://USER@HOST/DATABASE"``."""
+
+    url: str
+    db_schema: str = Field(
+        "tweann", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="schema that the tables are in"
+    )
+    commit_seconds: float = Field(1.0, ge=0, description="longest time between commits")
+    commit_rows: int = Field(500, ge=1, description="rows that make a commit")
+    connect_seconds: float = Field(10.0, gt=0, description="patience with one attempt to connect")
+    reconnect_seconds: float = Field(
+        60.0, ge=0, description="patience with a database that went away, at the end of a run"
+    )
+    max_waiting: int = Field(
+        20_000, ge=1, description="rows that wait in memory while the database is away"
+    )
+    max_generations: int = Field(100_000, ge=1, description="generations kept")
+    max_champions: int = Field(1_000, ge=1, description="champions kept")
+    max_individuals: int = Field(100_000, ge=1, description="individuals kept")
+    max_events: int = Field(10_000, ge=1, description="events of other kinds kept")
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_database(cls, url: str) -> str:
+        if not re.match(r"postgres(ql)?://", url):
+            raise ValueError('expected "postgres://USER@HOST/DATABASE"')
+        if urlsplit(url).password is not None or "password=" in url:
+            raise ValueError(
+                "expected no password in the URL, since configurations are written down in many places: "
+                "put it into ~/.pgpass or the environment variable PGPASSWORD"
+            )
+        return url
+
+
+class PostgresStorage:
+    """Keeps events in a PostgreSQL database. To be used from one thread.
+
+    Rows wait in memory until `commit_seconds` have passed since the last commit or `commit_rows` are there; a
+    champion, a start or an end of a run does not wait. While the database is away they go on waiting, up to
+    `max_waiting`, and the run goes on. One process at a time may write a run: a lock in the database sees to it.
+    """
+
+    Settings: ClassVar[type[BaseModel]] = PostgresSettings
+
+    def __init__(self, settings: PostgresSettings, run: str) -> None:
+        """Connect, make the tables where there are none, and take up ``run`` where its last event left off.
+
+        Raises:
+            StorageError: the database cannot be reached or used, was written by a newer tweann, or another
+                process writes this run.
+        """
+        self.run = run
+        self._settings = settings
+        self._place = _without_parameters(settings.url)
+        #: With their sequence numbers, and in order: a start undoes an end.
+        self._run_changes: list[tuple[int, str, Row]] = []
+        self._buffer: dict[str, list[Row]] = {}
+        self._n_buffered = 0
+        self._connection: Connection | None = None
+        self._next_attempt, self._pause = 0.0, _FIRST_PAUSE
+        self._closed = False
+        self._last_sequence, self._counts = self._explain("open", self._connect)
+        self._last_commit = time.monotonic()
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Add events in order; they are durable at the next commit.
+
+        Raises:
+            StorageError: a sequence number that is not higher than all before it, data that lacks a key of its
+                kind or is not JSON: that event and those after it are not taken. Or they cannot be written, and
+                more than ``max_waiting`` wait.
+        """
+        self._require_open("append")
+        urgent = False
+        for event in events:
+            self._take(event)
+            urgent = urgent or event.kind in _URGENT
+        now = time.monotonic()
+        if (
+            urgent
+            or self._n_buffered >= self._settings.commit_rows
+            or now - self._last_commit >= self._settings.commit_seconds
+        ) and now >= self._next_attempt:
+            try:
+                self._explain("write", self._commit)
+            except _AwayError as error:
+                self._postpone(error)
+        elif self._n_buffered > self._settings.max_waiting:
+            self._explain("write", self._commit)
+
+    def _postpone(self, error: _AwayError) -> None:
+        """Let rows wait for a database that is away; it is asked again later, less and less often."""
+        if self._n_buffered > self._settings.max_waiting:
+            raise StorageError(
+                f"{error}; more than storage.max_waiting = {self._settings.max_waiting} rows wait for it"
+            ) from error
+        self._next_attempt = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    def events(self, kind: str | None = None) -> Iterator[Event]:
+        """Give this run's events in order, all or of one kind, after a flush.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        self.flush()
+        kinds = TABLES if kind is None else {kind} & TABLES.keys()
+        streams = [self._select(TABLES[k].name, k) for k in kinds]
+        if kind not in TABLES:
+            streams.append(self._select("events", kind))
+        return heapq.merge(*streams, key=attrgetter("sequence"))
+
+    def rewind(self, sequence: int) -> None:
+        """Delete this run's events from ``sequence`` on, in one transaction; the run counts as running again.
+
+        Raises:
+            StorageError: it cannot be written; then nothing is deleted.
+        """
+        self.flush()
+        self._explain("write", lambda: self._delete_from(sequence))
+
+    def _delete_from(self, sequence: int) -> None:
+        connection = self._reconnect()
+        with connection.transaction():
+            for name in _TABLE_OF.values():
+                connection.execute(
+                    f"DELETE FROM {name} WHERE run = %s AND sequence >= %s", (self.run, sequence)
+                )
+            connection.execute(REOPEN_RUN.replace("?", "%s"), (self.run,))
+        self._last_sequence, self._counts = self._look_up(connection)
+
+    def flush(self) -> None:
+        """Commit what waits, waiting up to ``reconnect_seconds`` for a database that is away.
+
+        Raises:
+            StorageError: it cannot be written; it goes on waiting.
+        """
+        self._require_open("flush")
+        deadline = time.monotonic() + self._settings.reconnect_seconds
+        pause = _FIRST_PAUSE
+        while self._n_buffered:
+            try:
+                self._explain("write", self._commit)
+            except _AwayError:
+                if time.monotonic() + pause > deadline:
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def close(self) -> None:
+        """Commit what waits and let go. Idempotent.
+
+        Raises:
+            StorageError: the rest cannot be written; the connection is closed all the same.
+        """
+        if self._closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._closed = True
+            self._disconnect()
+
+    @classmethod
+    def read_rows(
+        cls, settings: PostgresSettings, run: str, table: str, newest: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return rows of a table in order, or only the ``newest``, as `tweann show` reads them.
+
+        Raises:
+            StorageError: the database cannot be reached or read.
+        """
+        place = _without_parameters(settings.url)
+        if table not in {"runs", "events", *_KIND_OF}:
+            raise StorageError(f"{place} has no table {table!r}")
+        order = "" if table == "runs" else "ORDER BY sequence DESC"
+        limit = "" if newest is None else f"LIMIT {newest:d}"
+        try:
+            with _connected(settings) as connection:
+                connection.read_only = True
+                _use(connection, settings.db_schema)
+                cursor = connection.execute(
+                    f"SELECT * FROM {table} WHERE run = %s {order} {limit}", (run,)
+                )
+                names = [column.name for column in cursor.description or ()]
+                rows = [dict(zip(names, row, strict=True)) for row in cursor]
+        except psycopg.errors.UndefinedTable:
+            return []  # nothing was written yet
+        except psycopg.Error as error:
+            raise StorageError(f"cannot read {place}: {_text(error)}") from error
+        return rows[::-1]
+
+    # ---------------------------------------------------------------- connection
+
+    def _connect(self) -> tuple[int, dict[str, int]]:
+        """Connect and prepare; return this run's highest sequence number, and how many rows each table has of it."""
+        connection = _connected(self._settings)
+        try:
+            _prepare(connection, self._settings.db_schema, self._place)
+            if not self._locked(connection):
+                raise _AwayError(
+                    f"another process writes the run {self.run} to {self._place}: give each run its own name"
+                )
+            found = self._look_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._next_attempt, self._pause = 0.0, _FIRST_PAUSE
+        return found
+
+    def _locked(self, connection: Connection) -> bool:
+        """Take the run's lock, with some patience: a process that was killed just now may still seem to hold it."""
+        deadline = time.monotonic() + _LOCK_SECONDS
+        name = f"{self._settings.db_schema}.{self.run}"
+        statement = "SELECT pg_try_advisory_lock(%s, hashtext(%s))"
+        while not _one(connection, statement, (_LOCK, name))[0]:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_FIRST_PAUSE)
+        return True
+
+    def _look_up(self, connection: Connection) -> tuple[int, dict[str, int]]:
+        last, counts = -1, {}
+        for name in _TABLE_OF.values():
+            counts[name], highest = _one(
+                connection,
+                f"SELECT count(*) FILTER (WHERE true {_CAPPED.get(name, '')}), max(sequence) FROM {name} "
+                "WHERE run = %s",
+                (self.run,),
+            )
+            last = max(last, -1 if highest is None else highest)
+        return last, counts
+
+    def _reconnect(self) -> Connection:
+        """Return the connection, made anew if it is broken; what was committed after all waits no longer."""
+        if self._connection is not None and not self._connection.broken:
+            return self._connection
+        self._disconnect()
+        last, self._counts = self._connect()
+        self._forget(last)  # the connection may have broken between a commit and its confirmation
+        return self._connection  # type: ignore[return-value] # it was just made
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _require_open(self, action: str) -> None:
+        if self._closed:
+            raise StorageError(f"run {self.run}: {action} on a storage that is closed")
+
+    def _explain(self, action: str, function: Callable[[], T]) -> T:
+        """Return what ``function`` returns; the database's errors say what to do."""
+        try:
+            return function()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._disconnect()
+            raise _AwayError(f"cannot {action} {self._place}: {_text(error)}") from error
+        except psycopg.errors.UniqueViolation as error:
+            raise StorageError(
+                f"cannot {action} {self._place}: another process writes the same run: give each run its own name"
+            ) from error
+        except (psycopg.Error, ValueError, OverflowError) as error:
+            raise StorageError(f"cannot {action} {self._place}: {_text(error)}") from error
+
+    # ----------------------------------------------------------------------- rows
+
+    def _take(self, event: Event) -> None:
+        """Put an event's row into the buffer."""
+        if event.sequence <= self._last_sequence:
+            raise StorageError(
+                f"run {self.run}: event {event.sequence} ({event.kind}) was appended after event "
+                f"{self._last_sequence}; sequence numbers must grow"
+            )
+        try:
+            for statement, row in insertions(self.run, event):
+                if statement in _TABLE_OF:
+                    self._buffer.setdefault(_TABLE_OF[statement], []).append(_without_nan(row))
+                else:
+                    change = (event.sequence, _RUN_CHANGES[statement], _without_nan(row))
+                    self._run_changes.append(change)
+        except KeyError as error:
+            raise StorageError(
+                f"run {self.run}: event {event.sequence} ({event.kind}) lacks the key {error}; "
+                f"it has {', '.join(map(str, event.data)) or 'none'}"
+            ) from None
+        except (TypeError, ValueError, RecursionError) as error:
+            raise StorageError(
+                f"run {self.run}: event {event.sequence} ({event.kind}) is not made of JSON values: {error}"
+            ) from error
+        self._last_sequence = event.sequence
+        self._n_buffered += 1
+
+    def _commit(self) -> None:
+        """Write the buffer and trim the tables, all or nothing."""
+        connection = self._reconnect()
+        if not self._n_buffered:
+            return
+        counts = dict(self._counts)
+        with connection.transaction(), connection.cursor() as cursor:
+            for _, statement, row in self._run_changes:
+                cursor.execute(statement, row)
+            for name, rows in self._buffer.items():
+                with cursor.copy(f"COPY {name} FROM STDIN") as copy:
+                    for row in rows:
+                        copy.write_row(row)
+                counts[name] += len(rows)
+            counts["events"] -= len(self._run_changes)  # those are kept for ever
+            for name, count in counts.items():
+                excess = count - getattr(self._settings, f"max_{name}")
+                if excess > 0:
+                    cursor.execute(
+                        f"DELETE FROM {name} WHERE run = %s AND sequence IN (SELECT sequence FROM {name} "
+                        f"WHERE run = %s {_CAPPED.get(name, '')} ORDER BY sequence LIMIT %s)",
+                        (self.run, self.run, excess),
+                    )
+                    counts[name] -= excess
+        self._counts = counts
+        self._forget(self._last_sequence)
+        self._last_commit = time.monotonic()
+
+    def _forget(self, last: int) -> None:
+        """Let go of rows that are committed: those up to sequence number ``last``."""
+        self._run_changes = [change for change in self._run_changes if change[0] > last]
+        self._buffer = {
+            name: [row for row in rows if row[1] > last] for name, rows in self._buffer.items()
+        }
+        self._n_buffered = sum(map(len, self._buffer.values()))
+
+    def _select(self, table: str, kind: str | None) -> Iterator[Event]:
+        condition, values = "", [self.run]
+        if table == "events" and kind is not None:
+            condition = "AND kind = %s"
+            values.append(kind)
+        statement = f"SELECT * FROM {table} WHERE run = %s {condition} ORDER BY sequence"
+        rows = self._explain(
+            "read", lambda: self._reconnect().execute(statement, values).fetchall()
+        )
+        for row in rows:
+            yield other_event_of(row) if table == "events" else event_of(str(kind), row)
+
+
+class _AwayError(StorageError):
+    """The database cannot be reached now; it may be later."""
+
+
+def _connected(settings: PostgresSettings) -> Connection:
+    connection = psycopg.connect(
+        settings.url,
+        autocommit=True,
+        connect_timeout=max(2, math.ceil(settings.connect_seconds)),
+        application_name="tweann",
+        # So that a network that swallows everything is noticed within a minute.
+        keepalives_idle=10,
+        keepalives_interval=10,
+        keepalives_count=3,
+        tcp_user_timeout=40_000,
+    )
+    for name, value in (("idle", 10), ("interval", 10), ("count", 3)):  # the server's side of it
+        connection.execute(f"SET tcp_keepalives_{name} = {value}")
+    # As text: what the rows of SQLite hold, so that both are read alike.
+    connection.adapters.register_loader("json", TextLoader)
+    return connection
+
+
+def _use(connection: Connection, schema: str) -> None:
+    connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
+
+
+def _prepare(connection: Connection, schema: str, place: str) -> None:
+    """Make the tables where there are none; refuse those of a newer tweann."""
+    with connection.transaction():
+        # Two that begin at once would both find no tables, and one would fail to make them.
+        connection.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, _MAKING))
+        (there,) = _one(connection, "SELECT to_regclass(%s)::text", (f"{schema}.tweann_schema",))
+        if there is None:
+            connection.execute(
+                sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
+            )
+            _use(connection, schema)
+            for statement in _schema():
+                connection.execute(statement)
+    _use(connection, schema)
+    (version,) = _one(connection, "SELECT version FROM tweann_schema", ())
+    if version > SCHEMA_VERSION:
+        raise StorageError(
+            f"{place} has schema version {version}, this tweann writes {SCHEMA_VERSION}: upgrade tweann, or set "
+            "another storage.db_schema"
+        )
+
+
+def _schema() -> Iterator[str]:
+    yield "CREATE TABLE tweann_schema (version BIGINT NOT NULL)"
+    yield f"INSERT INTO tweann_schema VALUES ({SCHEMA_VERSION})"
+    yield f"CREATE TABLE runs ({_RUN_COLUMNS})"
+    key = "run TEXT NOT NULL, sequence BIGINT NOT NULL, generation BIGINT NOT NULL"
+    for table in TABLES.values():
+        columns = "".join(f"{name} {_TYPES.get(kind, kind)}, " for name, kind in table.columns)
+        yield f"CREATE TABLE {table.name} ({key}, {columns}extra JSON, genome BYTEA, PRIMARY KEY (run, sequence))"
+    yield f"CREATE TABLE events ({key}, kind TEXT NOT NULL, data JSON, genome BYTEA, PRIMARY KEY (run, sequence))"
+
+
+def _one(connection: Connection, statement: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    row = connection.execute(statement, values).fetchone()
+    if row is None:
+        raise StorageError(f"the database gave no row for: {statement}")
+    return row
+
+
+def _without_nan(row: Row) -> Row:
+    """Return a row with NULL for NaN, as SQLite stores it."""
+    return tuple(None if value != value else value for value in row)
+
+
+def _without_parameters(url: str) -> str:
+    """Return the URL without what may be nobody's business."""
+    return url.partition("?")[0]
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

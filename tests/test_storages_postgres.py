@@ -1,0 +1,330 @@
+"""The PostgreSQL storage, against a server of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from postgres_server import PostgresServer, binaries
+from pydantic import ValidationError
+from test_storages import (
+    Open,
+    StorageContract,
+    champion,
+    finished,
+    generation,
+    individual,
+    started,
+    whole_run,
+)
+
+import tweann
+from tweann import runs
+from tweann.cli import main
+from tweann.errors import StorageError
+from tweann.interfaces import Event, Storage
+from tweann.plugins.postgres import SCHEMA_VERSION, PostgresSettings, PostgresStorage
+
+PROGRAMS = binaries()
+pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="PostgreSQL's server is not installed")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    assert PROGRAMS is not None
+    server = PostgresServer(PROGRAMS)
+    yield server
+    server.close()
+
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def url(server: PostgresServer) -> str:
+    """The URL of a new, empty database."""
+    name = f"test{next(NUMBERS)}"
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return server.url(name)
+
+
+@pytest.fixture
+def open_storage(url: str) -> Iterable[Open]:
+    opened: list[PostgresStorage] = []
+
+    def open_storage(run: str = "r", **settings: Any) -> Storage:
+        opened.append(postgres(url, run, **settings))
+        return opened[-1]
+
+    yield open_storage
+    for storage in opened:
+        storage.close()
+
+
+def postgres(url: str, run: str = "r", **settings: Any) -> PostgresStorage:
+    return PostgresStorage(PostgresSettings(url=url, **settings), run)
+
+
+def read(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Read as somebody else would, while the run goes on."""
+    with psycopg.connect(url, options="-c search_path=tweann") as connection:
+        return connection.execute(statement.encode()).fetchall()
+
+
+class TestPostgres(StorageContract):
+    def test_a_generation_costs_little(self, open_storage: Open) -> None:
+        storage = open_storage()
+
+        def seconds_per_event(start: int) -> float:
+            begin = time.perf_counter()
+            for k in range(start, start + 1000):
+                storage.append([generation(k, n_species=7.0, mean_age=3.25)])
+            storage.flush()
+            return (time.perf_counter() - begin) / 1000
+
+        # More than SQLite's: the server is another process, and shares the cores with this one.
+        assert min(seconds_per_event(1000 * k) for k in range(5)) < 400e-6
+
+
+def test_each_table_keeps_its_newest_rows(open_storage: Open) -> None:
+    caps = {"max_generations": 5, "max_individuals": 3}
+    storage = open_storage(**caps, commit_rows=3)
+    storage.append([started(0)])
+    for k in range(1, 21):
+        storage.append([generation(k)])
+    storage.append([individual(k) for k in range(21, 30)])
+    storage.append([finished(30)])
+    expected = [0, 16, 17, 18, 19, 20, 27, 28, 29, 30]
+    assert [event.sequence for event in storage.events()] == expected
+    storage.close()
+    again = open_storage(**caps)
+    again.append([generation(31)])
+    assert [e.sequence for e in again.events("generation")] == [17, 18, 19, 20, 31]
+
+
+def test_a_run_is_taken_up_where_it_was(open_storage: Open) -> None:
+    storage = open_storage()
+    storage.append(whole_run())
+    storage.close()
+    storage = open_storage()
+    assert list(storage.events()) == whole_run()
+    with pytest.raises(StorageError, match="after event 7"):
+        storage.append([generation(7)])
+    storage.append([started(8)])
+    assert [event.sequence for event in storage.events()] == list(range(9))
+
+
+def test_runs_of_several_writers_do_not_meet(open_storage: Open) -> None:
+    writers = [open_storage(f"run{k}", commit_rows=7) for k in range(4)]
+    for k in range(100):
+        for writer in writers:
+            writer.append([generation(k)])
+    for writer in writers:
+        assert [event.sequence for event in writer.events()] == list(range(100))
+
+
+def test_two_writers_of_one_run_are_told(open_storage: Open) -> None:
+    first = open_storage()
+    with pytest.raises(
+        StorageError, match=r"another process writes the run r to .*each run its own"
+    ):
+        open_storage()
+    first.close()
+    open_storage().append([generation(0)])
+
+
+def test_others_read_columns_while_the_run_goes_on(open_storage: Open, url: str) -> None:
+    storage = open_storage()
+    storage.append(whole_run()[:-1])
+    storage.flush()
+    assert read(url, "SELECT name, seed, status, solved FROM runs") == [
+        ("xor", 2**63 - 1, "running", None)
+    ]
+    assert read(url, "SELECT generation, best, worst, n_failed FROM generations") == [
+        (0, 2.5, -math.inf, 3),
+        (1, 2.5, -math.inf, 3),
+    ]
+    assert read(url, "SELECT metrics->>'n_species' FROM generations") == [("4.0",), (None,)]
+    assert read(url, "SELECT fitness, solved, genome FROM champions") == [
+        (3.5, True, b"\x00genome\xff")
+    ]
+    assert read(url, "SELECT data->>'text' FROM events WHERE sequence = 3") == [("héllo",)]
+    storage.append(whole_run()[-1:])
+    assert read(url, "SELECT status, stop_reason, solved, n_evaluations, seconds FROM runs") == [
+        ("finished", "solved", True, 5100, 0.75)
+    ]
+    assert read(url, "SELECT version FROM tweann_schema") == [(SCHEMA_VERSION,)]
+
+
+def test_a_failed_fitness_is_null(open_storage: Open, url: str) -> None:
+    storage = open_storage()
+    storage.append([generation(0, best=math.nan), champion(1, math.nan)])
+    storage.flush()
+    assert read(url, "SELECT best FROM generations") == [(None,)]
+    assert read(url, "SELECT fitness FROM champions") == [(None,)]
+
+
+def test_an_event_that_cannot_be_kept_is_refused_and_hurts_no_other(open_storage: Open) -> None:
+    storage = open_storage()
+    with pytest.raises(StorageError, match="lacks the key 'n_evaluations'; it has best"):
+        storage.append([Event(0, "generation", 0, {"best": 1.0})])
+    with pytest.raises(StorageError, match="is not made of JSON values"):
+        storage.append([Event(0, "plugin.note", 0, {"x": object()})])
+    storage.append([generation(0)])
+    assert list(storage.events()) == [generation(0)]
+
+
+def test_a_newer_schema_is_refused(open_storage: Open, url: str) -> None:
+    open_storage().close()
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE tweann.tweann_schema SET version = 99")
+    with pytest.raises(StorageError, match="schema version 99, this tweann writes 1: upgrade"):
+        open_storage()
+
+
+def test_another_schema_is_another_place(open_storage: Open) -> None:
+    open_storage(db_schema="one").append([generation(0)])
+    assert list(open_storage(db_schema="two").events()) == []
+
+
+def test_many_that_begin_at_once_make_the_tables_once(url: str) -> None:
+    code = (
+        "import sys; from test_storages_postgres import postgres, generation; "
+        "s = postgres(sys.argv[1], sys.argv[2]); s.append([generation(0)]); s.close()"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, url, f"run{k}"], cwd=Path(__file__).parent)
+        for k in range(3)
+    ]
+    assert [process.wait(120) for process in processes] == [0, 0, 0]
+    assert read(url, "SELECT count(*) FROM generations") == [(3,)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("postgres:db", 'expected "postgres://USER@HOST/DATABASE"'),
+        ("sqlite:///x", 'expected "postgres://USER@HOST/DATABASE"'),
+        ("postgres://me:secret@host/db", "no password in the URL"),
+        ("postgres://host/db?password=secret", "no password in the URL"),
+    ],
+)
+def test_a_url_that_cannot_be_meant_is_refused(bad: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PostgresSettings(url=bad)
+
+
+def test_a_database_that_is_not_there_is_named(tmp_path: Path) -> None:
+    start = time.monotonic()
+    with pytest.raises(StorageError, match="cannot open postgres://tweann@/nowhere: "):
+        postgres(f"postgres://tweann@/nowhere?host={tmp_path}")
+    assert time.monotonic() - start < 20.0
+
+
+def test_a_database_that_goes_away_and_returns_loses_nothing(
+    open_storage: Open, url: str, server: PostgresServer
+) -> None:
+    storage = open_storage(commit_rows=10)
+    storage.append([generation(k) for k in range(25)])
+    server.stop()
+    try:
+        for k in range(25, 60):
+            storage.append([generation(k)])
+        storage.append([champion(60)])
+    finally:
+        server.start()
+    storage.append([champion(61)])
+    assert [event.sequence for event in storage.events()] == list(range(62))
+    assert read(url, "SELECT count(*) FROM generations") == [(60,)]
+
+
+def test_a_connection_that_is_cut_is_made_again(open_storage: Open, url: str) -> None:
+    storage = open_storage(commit_rows=5)
+    for k in range(40):
+        storage.append([generation(k)])
+        if k % 10 == 7:
+            read(
+                url,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()",
+            )
+    assert [event.sequence for event in storage.events()] == list(range(40))
+
+
+def test_what_waits_for_a_database_is_capped(open_storage: Open, server: PostgresServer) -> None:
+    storage = open_storage(commit_rows=10, max_waiting=50, reconnect_seconds=0.1)
+    storage.append([generation(0)])
+    storage.flush()
+    server.stop()
+    try:
+        n = 1
+        with contextlib.suppress(StorageError):
+            while n < 1000:
+                storage.append([generation(n)])
+                n += 1
+        assert 50 <= n <= 60
+        with pytest.raises(StorageError, match="cannot write"):
+            storage.flush()
+    finally:
+        server.start()
+    assert len(list(storage.events())) == n + 1
+
+
+def test_a_commit_whose_confirmation_was_lost_is_not_written_twice(open_storage: Open) -> None:
+    storage = open_storage()
+    assert isinstance(storage, PostgresStorage)
+    storage.append([generation(0)])
+    storage.append([generation(1)])
+    waiting = {name: list(rows) for name, rows in storage._buffer.items()}
+    storage.flush()
+    # As if the connection had broken between the commit and its confirmation.
+    storage._buffer, storage._n_buffered = waiting, 2
+    storage._disconnect()
+    storage.append([generation(2)])
+    assert [event.sequence for event in storage.events()] == [0, 1, 2]
+
+
+CONFIG = {
+    "run": {"generations": 4, "seed": 3, "stop_when_solved": False},
+    "task": {"name": "xor"},
+    "strategy": {"population": 20},
+    "observers": {},
+}
+
+
+def test_a_run_is_kept_and_read_as_with_sqlite(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = []
+    for storage in (url, "sqlite:///{run_dir}/run.db"):
+        out = tmp_path / storage[:6]
+        result = tweann.run(CONFIG | {"storage": {"url": storage}}, out=out)
+        assert result.run_dir is not None
+        stored = runs.open_run("latest", out)
+        assert stored.summary.status == "finished"
+        assert [row["generation"] for row in stored.generations()] == [0, 1, 2, 3]
+        for name in ("champion.json", "champion.tweann"):  # then the database alone knows
+            (result.run_dir / name).unlink()
+        assert main(["show", "latest", "--out", str(out), "--json"]) == 0
+        summary = json.loads(capsys.readouterr().out)
+        assert main(["list", "--out", str(out), "--json"]) == 0
+        (row,) = json.loads(capsys.readouterr().out)
+        assert row["champion_fitness"] == summary["champion_fitness"]
+        assert main(["export", "latest", "--out", str(out)]) == 0
+        exported = json.loads(capsys.readouterr().out)
+        for volatile in ("run", "run_dir", "seconds", "started", "updated"):
+            del summary[volatile]
+        for report in summary["generation_reports"]:
+            del report["seconds"]
+        shown.append((summary, exported))
+    assert shown[0] == shown[1]
