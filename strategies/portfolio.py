@@ -88,6 +88,10 @@ class Portfolio:
         self._idle = np.zeros(len(ARMS), np.int64)  # evaluations since its best was surpassed
         self._best = np.full(len(ARMS), -np.inf)
         self._turn = 0
+        #: Rows of all arms, at most.
+        self.max_rows = (
+            settings.racing.slots + settings.memetic.population + settings.neat.population
+        )
 
     def ask(self, pool: PoolView, n: int, rng: Generator) -> BreedingPlan:
         """Return the plan of the arm whose turn it is."""
@@ -147,8 +151,8 @@ class Portfolio:
 
     def restore(self, state: State) -> None:
         """Go on from ``state``."""
-        self._spent = cast(Int, state["spent"]).copy()
-        self._idle, self._best = cast(Int, state["idle"]).copy(), cast(Float, state["best"]).copy()
+        self._spent = cast(Int, state["spent"])
+        self._idle, self._best = cast(Int, state["idle"]), cast(Float, state["best"])
         self._turn = cast(int, state["turn"])
         for name, arm in zip(ARMS, self._arms, strict=True):
             prefix = f"{name}_"
@@ -185,8 +189,14 @@ class Portfolio:
         return int(np.argmax(self._shares() * total - self._spent))
 
     def _account(self, arm: int, n_evaluations: int, fitness: Float) -> None:
+        # copies: a state that was given out must not change
+        self._spent, self._idle, self._best = (
+            self._spent.copy(),
+            self._idle.copy(),
+            self._best.copy(),
+        )
         self._spent[arm] += n_evaluations
-        best = float(np.nanmax(fitness)) if not np.isnan(fitness).all() else -np.inf
+        best = float(np.nan_to_num(fitness, nan=-np.inf).max(initial=-np.inf))
         if best > self._best[arm]:
             self._best[arm], self._idle[arm] = best, 0
         else:

@@ -45,7 +45,12 @@ class RacingSettings(Section):
     opening: int = Field(
         0, ge=0, description="Generations between the opening of one slot and of the next."
     )
-    sigma: float = Field(2.0, gt=0, description="First step size of a start.")
+    sigma: float = Field(1.0, gt=0, description="First step size of a slot's first start.")
+    sigma_range: float = Field(
+        4.0,
+        ge=1,
+        description="Where a topology begins again, its first step size is up to so many times larger.",
+    )
     inherited_sigma: float = Field(
         1.0, gt=0, description="First step size of a start from a mean that is inherited."
     )
@@ -60,8 +65,6 @@ class RacingSettings(Section):
     grace: int = Field(
         5, ge=0, description="Generations of a start for which a slot runs in every round."
     )
-    margin: float = Field(1.0, ge=1)
-    sigma_range: float = Field(1.0, ge=1)
     decay: Rate = Field(
         0.5, description="How much more seldom a slot runs for each slot that leads it."
     )
@@ -160,7 +163,8 @@ class Slot:
 
     def take(self, samples: Float, fitness: Float) -> bool:
         """Tell the search of a generation; return whether its best is the best that the topology ever had."""
-        self.cma.tell(samples, fitness)
+        if fitness.size > 1:  # one alone is neither better nor worse
+            self.cma.tell(samples, fitness)
         best = float(fitness.max())
         if not self.leads:
             self.low = float(fitness.min())
@@ -277,8 +281,10 @@ class Racing:
         self._spent += int(brood.n_evaluations.sum())
         self._rounds += 1
         before = list(self._slots)
-        rows = list(range(len(before)))
+        rows = list(range(len(pool) if before else 0))
         for job in self._jobs:
+            if job.stop > len(brood):
+                break  # these have not come back
             at = job.start
             if not job.founds:
                 slot = self._slots[job.slot]
@@ -296,7 +302,8 @@ class Racing:
         if self._settings.restart and self._spent >= self._settings.restart:
             self._slots, self._rounds, self._spent = [], 0, 0
             self._restarts += 1
-        return Survivors(np.array(rows, np.int64))
+        # nobody is founded if nothing came back: then all stay until something does
+        return Survivors(np.array(rows or range(len(pool)), np.int64))
 
     def emigrants(self, pool: PoolView, n: int, rng: Generator) -> Int:
         """Return the rows of the ``n`` best slots."""
@@ -350,12 +357,10 @@ class Racing:
         """Return what is done in this round, with at most ``n`` children."""
         settings = self._settings
         racing = [slot for slot in self._slots if slot.parent < 0]
-        base = min((slot.low for slot in racing), default=0.0)
         for slot in racing:
             share = 1.0
             if len(slot.leads) >= settings.grace:
-                own = settings.margin * (slot.lead - base)
-                share = settings.decay ** sum(other.lead - base > own for other in racing)
+                share = settings.decay ** sum(other.lead > slot.lead for other in racing)
             slot.credit += share
         jobs: list[Job] = []
         used = 0
