@@ -144,9 +144,11 @@ class TestSuccess:
     def test_a_generation_of_new_genomes_teaches_nothing(self) -> None:
         with Evolution(config("success")) as evolution:
             evolution.step()
-            assert evolution._credit is not None
-            assert (evolution._credit.quality == 1.0).all()
+            assert evolution._control is not None
+            credit = evolution._control.credit
+            assert credit is not None
+            assert (credit.quality == 1.0).all()
             evolution.step()
-            learned = dict(zip(MUTATIONS, evolution._credit.quality.tolist(), strict=True))
+            learned = dict(zip(MUTATIONS, credit.quality.tolist(), strict=True))
             assert learned["weights"] < 1.0
             assert learned["delete_node"] == 1.0

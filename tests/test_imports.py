@@ -55,6 +55,7 @@ FLOORS = {
     "tweann.chunks": 4,
     "tweann.tasks.registration": 4,
     "tweann.adaptation": 5,
+    "tweann.phases": 5,
     "tweann.tuning": 5,
     "tweann.polishing": 5,
     "tweann.assembly": 5,

@@ -49,7 +49,8 @@ RICH: dict[str, Any] = {
         "plasticity": ["none", "oja", "stdp"],
         "modulatory": True,
     },
-    "mutation": {"adapt": "success"},
+    "mutation": {"adapt": "success", "delete_connection_rate": 0.3, "add_connection_rate": 0.5},
+    "complexity": {"phased": True, "room": 2.0, "patience": 2, "penalty": 0.01},
 }
 MAZE: dict[str, Any] = {**XOR, "task": {"name": "maze", "max_steps": 40}}
 ELITES: dict[str, Any] = {

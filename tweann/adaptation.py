@@ -8,12 +8,14 @@ Source: Thierens, "An adaptive pursuit strategy for allocating operator probabil
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
 from tweann.genes import Bool, Float, Int
 from tweann.interfaces import State
+from tweann.phases import Phases
 from tweann.pool import Brood, GenomePool
 
 #: How much of a credit is forgotten in a generation.
@@ -84,3 +86,48 @@ class OperatorCredit:
         if quality.shape != self.quality.shape or not ((quality >= 0.0) & (quality <= 1.0)).all():
             raise ValueError(f"expected {self.quality.size} shares, came {state['quality']!r:.60}")
         self.quality = quality
+
+
+class RateControl:
+    """What changes the rates of mutation as a run goes on: success, phases, or both.
+
+    Args:
+        rates: (n_operators,) configured rates.
+        credit: learns from success, or None.
+        phases: forbid some operators in turn, or None.
+    """
+
+    def __init__(self, rates: Float, credit: OperatorCredit | None, phases: Phases | None) -> None:
+        self._base, self.credit, self.phases = rates.copy(), credit, phases
+
+    @property
+    def rates(self) -> Float:
+        """(n_operators,) in [0, 1]: the rates of the next breeding."""
+        rates = self._base if self.credit is None else self.credit.rates
+        return rates if self.phases is None else self.phases.allowed(rates)
+
+    def compare(self, pool: GenomePool, brood: Brood) -> None:
+        """Learn from an evaluated brood."""
+        if self.credit is not None:
+            self.credit.compare(pool, brood)
+
+    def look(self, mean_connections: float) -> None:
+        """Take the population's mean size after a generation."""
+        if self.phases is not None:
+            self.phases.look(mean_connections)
+
+    def state(self) -> dict[str, State]:
+        """Return what is remembered."""
+        parts = {"credit": self.credit, "phases": self.phases}
+        return {name: part.state() for name, part in parts.items() if part is not None}
+
+    def restore(self, state: Mapping[str, State]) -> None:
+        """Go on from ``state``.
+
+        Raises:
+            KeyError, ValueError: it is none of such a control.
+        """
+        if self.credit is not None:
+            self.credit.restore(state["credit"])
+        if self.phases is not None:
+            self.phases.restore(state["phases"])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator, Philox
 from pydantic import BaseModel
 
-from tweann.adaptation import OperatorCredit
+from tweann.adaptation import OperatorCredit, RateControl
 from tweann.codec import decode
 from tweann.columns import law_table
 from tweann.config import Config
@@ -36,6 +36,7 @@ from tweann.kernels.mutation import N_PLAIN, MutationParameters
 from tweann.kernels.random import EDGES, make_key
 from tweann.kernels.rollout import Scaling
 from tweann.layout import Layout
+from tweann.phases import Phases
 from tweann.registry import Registry
 from tweann.remote import Assignment
 from tweann.seed import seed_network
@@ -218,11 +219,26 @@ def mutation_rates(config: Config, layout: Layout) -> Float:
     )
 
 
-def make_credit(config: Config, layout: Layout) -> OperatorCredit | None:
-    """Return what learns the rates of mutation from success, where the configuration says so."""
-    if config.mutation.adapt != "success":
+def make_control(config: Config, layout: Layout) -> RateControl | None:
+    """Return what changes the rates of mutation as the run goes on, or None if nothing does.
+
+    Raises:
+        ConfigError: genomes are to be pruned, and nothing would be deleted.
+    """
+    m, complexity = config.mutation, config.complexity
+    rates, credit, phases = mutation_rates(config, layout), None, None
+    if m.adapt == "success":
+        credit = OperatorCredit(rates)
+    if complexity.phased:
+        if m.delete_connection_rate == 0.0 and m.delete_node_rate == 0.0:
+            raise ConfigError(
+                "complexity.phased needs something to prune with: set mutation.delete_connection_rate or "
+                "mutation.delete_node_rate"
+            )
+        phases = Phases(complexity.room, complexity.patience)
+    if credit is None and phases is None:
         return None
-    return OperatorCredit(mutation_rates(config, layout))
+    return RateControl(rates, credit, phases)
 
 
 def make_columns(config: Config, layout: Layout) -> ColumnParameters:

@@ -124,7 +124,8 @@ class Evolution:
         self._rng = Generator(Philox(key=0))
         self._fresh_state: dict[str, Any] = dict(self._rng.bit_generator.state)
         self._enrichment = assembly.make_enrichment(config, info, self.layout)
-        self._credit = assembly.make_credit(config, self.layout)
+        self._control = assembly.make_control(config, self.layout)
+        self._penalty = config.complexity.penalty
         self._exchange = exchange
         #: Immigrants in broods that are pending: by birth, who sent it and before which ask it came.
         self._guests: dict[int, tuple[str, int]] = {}
@@ -337,7 +338,7 @@ class Evolution:
             "told": list(self._told),
             "mutations": self.pool.mutations,
             "strategy": dict(self._strategy.state()),
-            "credit": {} if self._credit is None else dict(self._credit.state()),
+            "control": {} if self._control is None else self._control.state(),
             "champion": self._champions.state(),
             "history": [{"generation": r.generation, **r.data()} for r in self.history],
             "reasons": list(self.reasons),
@@ -380,8 +381,8 @@ class Evolution:
         self.pool.mutations[:] = state["mutations"]
         self._told = list(state["told"])
         self._strategy.restore(state["strategy"])
-        if self._credit is not None:
-            self._credit.restore(state["credit"])
+        if self._control is not None:
+            self._control.restore(state["control"])
         self._champions.restore(state["champion"])
         self.history.extend(GenerationReport(**report) for report in state["history"])
         self.reasons.extend(state["reasons"])
@@ -560,8 +561,8 @@ class Evolution:
 
     def _parameters(self) -> BreedingParameters:
         """Return the breeding parameters of this generation."""
-        if self._credit is not None:
-            self._set_rates(self._credit.rates)
+        if self._control is not None:
+            self._set_rates(self._control.rates)
         births = [i for i, (name, _) in enumerate(self.layout.node_columns) if name == "birth"]
         if not births:
             return self._breeding
@@ -599,9 +600,14 @@ class Evolution:
         self.n_failed += found.n_failed
         if self._guests:
             self._report_guests(brood)
-        if self._credit is not None:
-            self._credit.compare(self.pool, brood)
-        n, fitness, first = len(brood), rows["fitness"], int(rows["id"][0])
+        fitness = rows["fitness"]
+        if self._penalty > 0.0:  # for the strategy alone: champions and reports know the task's
+            fitness = fitness.copy()
+            cost = self._penalty * self.pool.genes.n_connections[rows["block"]]
+            rows["fitness"][:] = fitness - cost
+        if self._control is not None:
+            self._control.compare(self.pool, brood)
+        n, first = len(brood), int(rows["id"][0])
         told = self._evaluator.without_failures(brood)
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(told))
         self.pool.keep(
@@ -626,6 +632,8 @@ class Evolution:
 
     def _finish_generation(self, found: Summary) -> GenerationReport:
         report = self._report(found)
+        if self._control is not None:
+            self._control.look(report.mean_connections)
         self.history.append(report)
         self._record("generation", report.data())
         if self._arrivals:

@@ -6,6 +6,7 @@ from tweann.config.errors import Fault, FaultyConfigError
 from tweann.config.loading import load
 from tweann.config.sections import (
     BridgeSection,
+    ComplexitySettings,
     Config,
     EvaluationSection,
     GenomeSettings,
@@ -22,6 +23,7 @@ from tweann.config.sections import (
 
 __all__ = [
     "BridgeSection",
+    "ComplexitySettings",
     "Config",
     "EvaluationSection",
     "Fault",

@@ -16,6 +16,7 @@ from tweann.config.lines import key_lines, line_of
 from tweann.config.sections import (
     BridgeSection,
     CheckpointSettings,
+    ComplexitySettings,
     Config,
     EvaluationSection,
     GenomeSettings,
@@ -121,6 +122,7 @@ class _Loader:
             "task": task,
             "genome": self._section(GenomeSettings, "genome", tables),
             "mutation": self._section(MutationSettings, "mutation", tables),
+            "complexity": self._section(ComplexitySettings, "complexity", tables),
             "species": self._section(SpeciesSettings, "species", tables),
             "tuning": self._section(TuningSettings, "tuning", tables),
             "strategy": self._plugin_section(

@@ -12,6 +12,7 @@ from tweann.config.loading import DEFAULT_OBSERVERS
 from tweann.config.sections import (
     BridgeSection,
     CheckpointSettings,
+    ComplexitySettings,
     EvaluationSection,
     GenomeSettings,
     MutationSettings,
@@ -32,6 +33,7 @@ _PLAIN: Final[dict[str, type[Section]]] = {
     "run": RunSettings,
     "genome": GenomeSettings,
     "mutation": MutationSettings,
+    "complexity": ComplexitySettings,
     "species": SpeciesSettings,
     "tuning": TuningSettings,
     "checkpoint": CheckpointSettings,
@@ -144,6 +146,7 @@ def markdown(registry: Registry) -> str:
         "task",
         "genome",
         "mutation",
+        "complexity",
         "species",
         "strategy",
         "evaluation",

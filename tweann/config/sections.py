@@ -260,6 +260,32 @@ class MutationSettings(Section):
     )
 
 
+class ComplexitySettings(Section):
+    """What is done against genomes that grow for nothing, beside the caps of [genome]."""
+
+    penalty: float = Field(
+        0.0,
+        ge=0,
+        description="What each connection gene costs: the strategy sees the fitness less this much times their "
+        "number; champions and reports keep the task's.",
+    )
+    phased: bool = Field(
+        False,
+        description="Phased searching (Green 2004): genomes grow, nothing being deleted, then are pruned, nothing "
+        "being added, by turns. Needs a rate of deletion in [mutation].",
+    )
+    room: float = Field(
+        20.0,
+        gt=0,
+        description="Growth ends when genomes have on average this many connections more than where it began.",
+    )
+    patience: int = Field(
+        10,
+        ge=1,
+        description="Pruning ends when their average has not fallen for so many generations.",
+    )
+
+
 class SpeciesSettings(Section):
     """How genomes are told apart: δ = c1·(E + D)/N + c3·W̄ (NEAT, eq. 1, with c1 = c2)."""
 
@@ -435,6 +461,7 @@ class Config(Section):
     task: TaskSection
     genome: GenomeSettings
     mutation: MutationSettings
+    complexity: ComplexitySettings
     species: SpeciesSettings
     tuning: TuningSettings = TuningSettings()
     strategy: StrategySection
