@@ -41,6 +41,7 @@ from tweann.registry import Registry
 from tweann.remote import Assignment
 from tweann.seed import seed_network
 from tweann.tasks.base import Task, TaskInfo, output_scaling
+from tweann.tasks.repeated import Repeats
 from tweann.tuning import Tuner
 from tweann.workers import usable_cores
 
@@ -374,7 +375,9 @@ def make_assignment(
     target = registry.find("task", config.task.name).target if plugin else ""
     names = layout.activations[len(ACTIVATIONS) :]
     activations = tuple(registry.find("activation", name).target for name in names)
-    return Assignment(task, layout, scaling, target, config.task.settings, activations)
+    section = config.evaluation
+    repeats = Repeats(section.repeats, section.fitness_of, section.quantile)
+    return Assignment(task, layout, scaling, target, config.task.settings, activations, repeats)
 
 
 def make_backend(config: Config, info: TaskInfo, registry: Registry) -> Backend:

@@ -55,6 +55,12 @@ class Evaluator:
         self._config, self._assignment, self._pool = config, assignment, pool
         self._task, self._registry = assignment.task, registry
         self._tuner = assembly.make_tuner(config, pool.layout)
+        noisy = config.evaluation.repeats > 1 or config.evaluation.reevaluate
+        if self._tuner is not None and noisy:
+            raise ConfigError(
+                "evaluation.repeats and evaluation.reevaluate are for tasks with noise, which tuning would fit: set "
+                "tuning.attempts = 0, or repeats = 1 and reevaluate = false"
+            )
         self._backend: Backend | None = None
         self._tickets: dict[int, _Ticket] = {}  # by id of the brood
         self._owners: dict[int, _Ticket] = {}  # by id of the job
@@ -110,6 +116,36 @@ class Evaluator:
         except BaseException:
             self.abandon()
             raise
+
+    def evaluate_again(
+        self, rows: Int, generation: int, check: Callable[[], None]
+    ) -> tuple[int, int]:
+        """Evaluate rows of the pool once more; their fitness becomes the mean of all their evaluations.
+
+        Args:
+            rows: (n,) of the pool, told before.
+            generation: now: it decides about the noise.
+            check: as for `next_evaluated`.
+
+        Returns:
+            How many task runs that took, and how many genomes failed.
+        """
+        pool = self._pool
+        again = Brood(pool.rows.joined(pool.make_rows(0), rows))
+        before = again.rows["n_evaluations"].copy()
+        again.rows["generation"][:] = generation
+        self.next_evaluated([again], True, check)
+        runs = again.rows["n_evaluations"]
+        weight = before / (before + runs)
+        for name in ("fitness", "validation"):
+            old, new = pool.rows[name][rows], again.rows[name]
+            pool.rows[name][rows] = weight * old + (1.0 - weight) * new
+        for name in ("descriptor", "objectives"):
+            old, new = pool.rows[name][rows], again.rows[name]
+            pool.rows[name][rows] = weight[:, None] * old + (1.0 - weight)[:, None] * new
+        pool.rows["n_evaluations"][rows] = before + runs
+        pool.rows["flags"][rows] |= again.rows["flags"]
+        return int(runs.sum()), int(np.isnan(again.rows["fitness"]).sum())
 
     def abandon(self) -> None:
         """Drop what is under way; the broods may be evaluated anew."""
@@ -194,7 +230,7 @@ class Evaluator:
         def evaluate() -> Evaluations:
             began = time.perf_counter()
             if tuner is None:
-                result = self._task.evaluate(networks, keys)
+                result = self._assignment.evaluate(networks, keys)
             else:
                 result = tuner.evaluate(self._task, networks, keys, births, generation, tuned)
             self._cost = (time.perf_counter() - began) / len(networks)

@@ -501,12 +501,28 @@ class Evolution:
 
     # ------------------------------------------------------------------ breeding
 
+    def _evaluate_survivors(self) -> None:
+        """Evaluate the members once more, so that luck does not last; also a champion's was luck in part."""
+        if self._window > 1:
+            raise ConfigError(
+                "evaluation.reevaluate needs a strategy that breeds whole generations: set it to false"
+            )
+        members = self.pool.view().members
+        if members.size:
+            runs, failed = self._evaluator.evaluate_again(
+                members, self.generation, self._check_interrupted
+            )
+            self.n_evaluations += runs
+            self.n_failed += failed
+
     def _breed(self) -> Brood:
         """Ask the strategy and breed what it wants; immigrants join the brood."""
         if self._exchange is None and self.config.bridge is not None:
             self._exchange = assembly.make_exchange(
                 self.config, self.task.info, self.layout, self.run_dir, self._registry
             )
+        if self.config.evaluation.reevaluate:
+            self._evaluate_survivors()
         view = self.pool.view()
         arrived = () if self._exchange is None else self._swap(self._exchange, view)
         immigrants = [immigrant.genome for immigrant in arrived]

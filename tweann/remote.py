@@ -26,6 +26,7 @@ from tweann.layout import Layout
 from tweann.network import NetworkSlice
 from tweann.seed import seed_network
 from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
+from tweann.tasks.repeated import Repeats, evaluate_repeatedly
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -51,6 +52,7 @@ class Assignment:
         target: "module:class" of a task that is made of settings; empty: the object itself is sent.
         settings: of such a task.
         activations: "module:attribute" of each activation of a plugin, in the layout's order.
+        repeats: how often each genome is evaluated.
     """
 
     def __init__(
@@ -61,14 +63,19 @@ class Assignment:
         target: str = "",
         settings: BaseModel | None = None,
         activations: Sequence[str] = (),
+        repeats: Repeats = Repeats(),
     ) -> None:
-        self.task, self.layout, self.scaling = task, layout, scaling
+        self.task, self.layout, self.scaling, self.repeats = task, layout, scaling, repeats
         self._target, self._settings, self._activations = target, settings, tuple(activations)
 
     @property
     def info(self) -> TaskInfo:
         """What the task says of itself."""
         return self.task.info
+
+    def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
+        """Evaluate a slice, as often as the configuration says."""
+        return evaluate_repeatedly(self.task, networks, keys, self.repeats)
 
     @cached_property
     def payload(self) -> bytes:
@@ -87,6 +94,7 @@ class Assignment:
             shape,
             self._activations,
             tuple(self.scaling),
+            self.repeats,
         )
         return pickle.dumps(parts, protocol=5)
 
@@ -129,7 +137,7 @@ def load(payload: bytes) -> Assignment:
         PluginError: it cannot be made here; the message says why.
     """
     try:
-        target, settings, pickled, main, shape, activations, scaling = pickle.loads(payload)
+        target, settings, pickled, main, shape, activations, scaling, repeats = pickle.loads(payload)
         if main:
             spawn.prepare(main)
         if target:
@@ -144,7 +152,7 @@ def load(payload: bytes) -> Assignment:
     from tweann.kernels.rollout import Scaling
 
     layout = Layout(**shape, custom=np.array(addresses, np.uint64))
-    return Assignment(task, layout, Scaling(*scaling), target, settings, activations)
+    return Assignment(task, layout, Scaling(*scaling), target, settings, activations, repeats)
 
 
 def _imported(target: str) -> Any:
@@ -205,7 +213,7 @@ def evaluate_piece(assignment: Assignment, piece: bytes) -> Evaluations:
     genes, keys = pickle.loads(piece)
     blocks = np.arange(genes.n_nodes.size)
     networks = NetworkSlice(genes, blocks, assignment.layout, assignment.scaling)
-    return assignment.task.evaluate(networks, keys)
+    return assignment.evaluate(networks, keys)
 
 
 def pack_evaluations(evaluations: Evaluations) -> bytes:

@@ -403,6 +403,22 @@ class EvaluationSection(PluginSection):
     resample: bool = Field(
         False, description="The task's random episodes change from generation to generation."
     )
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        description="How often each genome is evaluated, all genomes with the same random numbers. Every one counts "
+        "as an evaluation.",
+    )
+    fitness_of: Literal["mean", "median", "worst", "quantile"] = Field(
+        "mean", description="What the fitness is of the values of several repeats."
+    )
+    quantile: Rate = Field(0.25, description='Which quantile, for `fitness_of = "quantile"`.')
+    reevaluate: bool = Field(
+        False,
+        description="Genomes that survive are evaluated again in each generation; their fitness is the mean of all "
+        "their evaluations. For tasks with noise: then `resample` as well, so that the noise is another one.",
+    )
     on_failure: Literal["worst", "drop", "stop"] = Field(
         "worst",
         description="What becomes of a genome whose evaluation failed. `worst`: it stays, below all "

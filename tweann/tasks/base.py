@@ -266,23 +266,25 @@ class EvaluationKeys:
     Attributes:
         seed: the run's.
         generation: 0 unless the task is to differ from generation to generation.
+        repeat: which evaluation of several of one genome; the episodes go on counting.
     """
 
     seed: int
     generation: int = 0
+    repeat: int = 0
 
     def episodes(self, n: int) -> NDArray[np.uint64]:
-        """Return (n,) keys, one an episode: ``make_key(seed, generation, episode, EVALUATE)``."""
-        return _episode_keys(self.seed, self.generation, n)
+        """Return (n,) keys, one an episode: ``make_key(seed, generation, repeat · n + episode, EVALUATE)``."""
+        return _episode_keys(self.seed, self.generation, self.repeat, n)
 
 
-@lru_cache(maxsize=4)
-def _episode_keys(seed: int, generation: int, n: int) -> NDArray[np.uint64]:
+@lru_cache(maxsize=32)
+def _episode_keys(seed: int, generation: int, repeat: int, n: int) -> NDArray[np.uint64]:
     """Return the keys; made once for all slices of a generation."""
     from tweann.kernels.random import EVALUATE, make_key  # late: as in `output_scaling`
 
     first, second = np.uint64(seed), np.uint64(generation)
-    made = [make_key(first, second, np.uint64(episode), EVALUATE) for episode in range(n)]
+    made = [make_key(first, second, np.uint64(episode), EVALUATE) for episode in range(repeat * n, repeat * n + n)]
     return np.array(made, dtype=np.uint64)
 
 
