@@ -137,7 +137,9 @@ def load(payload: bytes) -> Assignment:
         PluginError: it cannot be made here; the message says why.
     """
     try:
-        target, settings, pickled, main, shape, activations, scaling, repeats = pickle.loads(payload)
+        target, settings, pickled, main, shape, activations, scaling, repeats = pickle.loads(
+            payload
+        )
         if main:
             spawn.prepare(main)
         if target:

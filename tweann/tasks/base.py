@@ -284,7 +284,10 @@ def _episode_keys(seed: int, generation: int, repeat: int, n: int) -> NDArray[np
     from tweann.kernels.random import EVALUATE, make_key  # late: as in `output_scaling`
 
     first, second = np.uint64(seed), np.uint64(generation)
-    made = [make_key(first, second, np.uint64(episode), EVALUATE) for episode in range(repeat * n, repeat * n + n)]
+    made = [
+        make_key(first, second, np.uint64(episode), EVALUATE)
+        for episode in range(repeat * n, repeat * n + n)
+    ]
     return np.array(made, dtype=np.uint64)
 
 
