@@ -25,7 +25,7 @@ from tweann.config.sections import Rate, Section
 from tweann.genes import Bool, Float, Int, Operator, Origin
 from tweann.genome import Genome
 from tweann.interfaces import BreedingPlan, State, StrategyContext, Survivors
-from tweann.kernels.ids import hash_pair
+from tweann.kernels.ids import HASH_BITS, hash_pair
 from tweann.pool import BroodView, PoolView
 
 _SET_VALUES: Final = np.uint8(Operator.SET_VALUES)
@@ -116,10 +116,11 @@ class Slot:
     """
 
     def __init__(self, genome: Genome, biases: bool) -> None:
-        nodes = genome.node_id[genome.n_inputs :]
+        first = count_inputs(genome)
+        nodes = genome.node_id[first:]
         ends = np.stack((genome.target, genome.source), axis=1)
         self.keys: Int = np.concatenate((ends, np.stack((nodes, np.full_like(nodes, -1)), axis=1)))
-        self.values: Float = np.concatenate((genome.weight, genome.bias[genome.n_inputs :]))
+        self.values: Float = np.concatenate((genome.weight, genome.bias[first:]))
         self.free: Bool = np.concatenate((genome.enabled, np.full(nodes.size, biases)))
         on = self.keys[np.concatenate((genome.enabled, np.ones(nodes.size, np.bool_)))]
         self.topology = _hash(on)
@@ -153,6 +154,10 @@ class Slot:
         whole = np.tile(self.values, (len(samples), 1))
         whole[:, self.free] = samples
         return whole
+
+    def sample(self, genome: Genome) -> Float:
+        """(n_free,) the values that evolve, of a genome of this topology."""
+        return np.concatenate((genome.weight, genome.bias[count_inputs(genome) :]))[self.free]
 
     def inherited(self, parent: Slot) -> Float:
         """Return (n,) the parent's mean; what the parent has not stays as the genome has it."""
@@ -282,15 +287,18 @@ class Racing:
         self._rounds += 1
         before = list(self._slots)
         rows = list(range(len(pool) if before else 0))
-        for job in self._jobs:
-            if job.stop > len(brood):
-                break  # these have not come back
-            at = job.start
+        for k, job in enumerate(self._jobs):
+            children = np.flatnonzero(brood.group == k)
+            if children.size == 0:
+                continue  # none came back
+            at = int(children[0])
             if not job.founds:
-                slot = self._slots[job.slot]
-                part = fitness[job.start : job.stop]
-                if slot.take(self._samples_of(job), part):
-                    rows[job.slot] = len(pool) + at + int(np.argmax(part))
+                slot, part = self._slots[job.slot], fitness[children]
+                samples = self._samples_of(job)
+                if len(samples) > children.size:  # failures were dropped: see who is left
+                    samples = np.stack([slot.sample(brood.genome(i)) for i in children.tolist()])
+                if slot.take(samples, part):
+                    rows[job.slot] = len(pool) + int(children[np.argmax(part)])
                 if slot.over(
                     self._settings.patience, self._settings.least_gain, self._settings.sigma
                 ):
@@ -450,6 +458,11 @@ class Racing:
         slot.best = fitness
         self._begin(slot, slot.values, self._settings.inherited_sigma)
         self._slots[worst], rows[worst] = slot, row
+
+
+def count_inputs(genome: Genome) -> int:
+    """Return how many input nodes a genome has; not all of the task's, perhaps."""
+    return int(np.searchsorted(genome.node_id, 1 << HASH_BITS))
 
 
 def _hash(keys: Int) -> int:
