@@ -54,6 +54,11 @@ class RacingSettings(Section):
     inherited_sigma: float = Field(
         1.0, gt=0, description="First step size of a start from a mean that is inherited."
     )
+    constant_scale: float = Field(
+        0.3,
+        gt=0,
+        description="Factor on the first step size for weights of inputs that never change, and for biases.",
+    )
     offspring: int = Field(
         0, ge=0, description="Samples a generation of a CMA-ES; 0: 4 + ⌊3 ln n⌋ for n weights."
     )
@@ -131,16 +136,18 @@ class Slot:
         self.credit = 0.0
         self.parent, self.inherits, self.tries = -1, False, 0
 
-    def begin(self, mean: Float, sigma: float, full: int) -> None:
+    def begin(self, mean: Float, sigma: float, full: int, scale: Float | None = None) -> None:
         """Begin a start.
 
         Args:
             mean: (n,) values in gene order.
             sigma: the first step size.
             full: numbers up to which the covariance matrix is full.
+            scale: (n,) factors on the step size; absent: 1.
         """
         free = mean[self.free]
-        self.cma = CMA(free, sigma, diagonal=free.size > full)
+        factors = None if scale is None else scale[self.free]
+        self.cma = CMA(free, sigma, free.size > full, factors)
         self.lead, self.low, self.leads, self.credit, self.parent = -np.inf, np.inf, [], 0.0, -1
 
     def mean(self) -> Float:
@@ -244,6 +251,9 @@ class Racing:
         self._settings = settings
         self._biases, self._bound = context.bias, context.weight_bound
         self._warm = context.warm
+        # -1: what stands for the source of a bias
+        ranges = context.task.input_ranges
+        self._constants = np.array([-1, *(i for i, (a, b) in enumerate(ranges) if a == b)])
         self._slots: list[Slot] = []
         self._rounds = self._spent = self._tries = 0
         self._starts = self._restarts = 0
@@ -433,7 +443,9 @@ class Racing:
         return True
 
     def _begin(self, slot: Slot, mean: Float, sigma: float | None = None) -> None:
-        slot.begin(mean, sigma or self._settings.sigma, self._settings.full_covariance)
+        constant = np.isin(slot.keys[:, 1], self._constants)
+        scale = np.where(constant, self._settings.constant_scale, 1.0)
+        slot.begin(mean, sigma or self._settings.sigma, self._settings.full_covariance, scale)
         self._starts += 1
 
     def _end_start(self, i: int) -> None:

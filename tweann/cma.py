@@ -30,15 +30,18 @@ class CMA:
     Attributes:
         mean: (n,) the centre.
         sigma: > 0, the step size.
-        covariance: (n, n) symmetric, positive definite; or (n,), its diagonal.
+        covariance: (n, n) symmetric, positive definite; or (n,), its diagonal. It begins with the squares of ``scale``.
         path, sigma_path: (n,) evolution paths of C and of σ.
         generation: how many were told.
     """
 
-    def __init__(self, mean: Float, sigma: float, diagonal: bool = False) -> None:
+    def __init__(
+        self, mean: Float, sigma: float, diagonal: bool = False, scale: Float | None = None
+    ) -> None:
         n = mean.size
         self.mean, self.sigma = mean.astype(np.float64), sigma
-        self.covariance = np.ones(n) if diagonal else np.eye(n)
+        squares = np.ones(n) if scale is None else scale**2
+        self.covariance: Float = squares if diagonal else np.diag(squares)
         self.path, self.sigma_path = np.zeros(n), np.zeros(n)
         self.generation = 0
         self._axes: tuple[Float | None, Float] | None = None

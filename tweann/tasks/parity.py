@@ -35,7 +35,7 @@ class _ParityTask(TableTask):
             kind="table",
             inputs=names("x", bits) + (("bias",) if constant else ()),
             outputs=("odd",),
-            input_ranges=((0.0, 1.0),) * len(columns),
+            input_ranges=((0.0, 1.0),) * bits + ((1.0, 1.0),) * constant,
             output_ranges=((0.0, 1.0),),
             output_activation="steep_sigmoid",
             solved=f"every output of the {2**bits} rows is on the right side of 0.5",
