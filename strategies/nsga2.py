@@ -2,7 +2,8 @@
 
 Source: Deb, Pratap, Agarwal & Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II" (IEEE
 Transactions on Evolutionary Computation 6:2, 2002). Networks vary by crossover and mutation as anywhere; vectors by
-simulated binary crossover and polynomial mutation, as in the paper.
+simulated binary crossover and polynomial mutation, as in the paper. Otherwise than there, crowding counts anew after
+each one that goes (Kukkonen & Deb 2006), and copies in all objectives come behind all fronts.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tweann.genes import Float, Int, Operator
 from tweann.interfaces import BreedingPlan, State, StrategyContext, Survivors
 from tweann.kernels.bounded import BoundedVariation, vary_pairs
 from tweann.kernels.breed import get_values
-from tweann.kernels.pareto import Fronts, hypervolume_2d, sort_fronts
+from tweann.kernels.pareto import hypervolume_2d, make_fronts, sort_fronts
 from tweann.pool import BroodView, PoolView
 
 
@@ -136,14 +137,7 @@ class Nsga2:
         """Keep the best of parents and children by front, and within the last front by crowding."""
         objectives = np.concatenate((self._objectives(pool), self._objectives(brood)))
         n = objectives.shape[0]
-        fronts = Fronts(
-            np.empty(n, np.int64),
-            np.zeros(n),
-            np.empty(n, np.int64),
-            np.empty(n, np.int64),
-            np.empty(n, np.int64),
-            np.empty(n),
-        )
+        fronts = make_fronts(n, objectives.shape[1])
         sort_fronts(objectives, fronts)
         index = fronts.order[: self._settings.population]
         rank = fronts.rank[index]

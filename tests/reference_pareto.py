@@ -35,23 +35,40 @@ def ranks(rows: Sequence[Row]) -> list[int]:
 
 
 def crowding(rows: Sequence[Row]) -> list[float]:
-    """Deb et al. (2002), crowding-distance-assignment, of one front."""
-    distance = [0.0] * len(rows)
-    for m in range(len(rows[0]) if rows else 0):
-        order = sorted(range(len(rows)), key=lambda i: -rows[i][m])
-        best, worst = rows[order[0]][m], rows[order[-1]][m]
-        distance[order[0]] = distance[order[-1]] = math.inf
-        if not 0.0 < best - worst < math.inf:
-            continue
-        for before, i, after in zip(order, order[1:], order[2:], strict=False):
-            distance[i] += (rows[before][m] - rows[after][m]) / (best - worst)
-    return distance
+    """Kukkonen & Deb (2006): take out the most crowded one, count anew, until only the ends are left."""
+    left, found = list(range(len(rows))), [math.inf] * len(rows)
+    spans = [max(column) - min(column) for column in zip(*rows, strict=True)]
+    usable = [0.0 < span < math.inf for span in spans]
+
+    def distance(i: int) -> float:
+        """Deb et al. (2002), crowding-distance-assignment, among those that are left."""
+        total = 0.0
+        for m, span in enumerate(spans):
+            order = sorted(left, key=lambda j: -rows[j][m])
+            at = order.index(i)
+            if at in (0, len(order) - 1):
+                return math.inf
+            if usable[m]:
+                total += (rows[order[at - 1]][m] - rows[order[at + 1]][m]) / span
+        return total
+
+    while True:
+        distances = {i: distance(i) for i in left}
+        inner = [i for i in left if distances[i] < math.inf]
+        if not inner:
+            return found
+        least = min(distances[i] for i in inner)
+        most = max(i for i in inner if distances[i] <= least)
+        found[most] = least
+        left.remove(most)
 
 
 def sorted_fronts(rows: Sequence[Row]) -> tuple[list[int], list[float], list[int]]:
     """Rank, crowding, and the order from best to worst."""
     rows = cleaned(rows)
     rank = ranks(rows)
+    last = max(rank, default=-1) + 1
+    rank = [last if rows[i] in rows[:i] else rank[i] for i in range(len(rows))]  # copies come last
     crowd = [0.0] * len(rows)
     for front in set(rank):
         members = [i for i, r in enumerate(rank) if r == front]

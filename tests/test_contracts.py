@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ CONTRACTS: dict[str, tuple[type[Any], str]] = {
 }
 #: What some need set in their contract class; most need nothing.
 ATTRIBUTES: dict[tuple[str, str], dict[str, Any]] = {
+    ("strategy", "map-elites"): {"settings": {"bins": 3}},
+    ("strategy", "novelty"): {"settings": {"archive_size": 20}},
     ("task", "external"): {"settings": {"n_inputs": 3, "n_outputs": 2}},
     ("task", "table"): {
         "settings": {"file": DATA, "target": "diagnosis", "kind": "classification"}
@@ -29,14 +32,40 @@ ATTRIBUTES: dict[tuple[str, str], dict[str, Any]] = {
 }
 
 
+_UNDER_WAY = "state() leaves out the searches that a checkpoint between ask and tell needs"
+#: Promises that a built-in breaks, with the reason; strict, so that a line goes when its fault does.
+BROKEN: dict[tuple[str, str], dict[str, str]] = {
+    ("strategy", "racing"): {
+        "test_it_asks_for_no_more_children_than_it_may": "CMA divides by 0 with fewer than two children",
+        "test_a_generation_without_children_does_not_stop_it": "CMA divides by 0 without children",
+        "test_a_strategy_restored_between_ask_and_tell_goes_on_in_the_same_way": _UNDER_WAY,
+    }
+}
+
+
+def expected_to_fail(test: Any, reason: str) -> Any:
+    """Return a test like ``test``, with its parameters, that is known to fail."""
+
+    @functools.wraps(test)
+    def same(*arguments: Any, **named: Any) -> None:
+        test(*arguments, **named)
+
+    same.pytestmark = list(getattr(test, "pytestmark", []))  # type: ignore[attr-defined] # of its own
+    return pytest.mark.xfail(reason=reason, strict=True)(same)
+
+
 def contract_class(kind: str, name: str) -> type[Any]:
     """Return the contract's class for a registered plugin."""
     contract, attribute = CONTRACTS[kind]
     plugin = default_registry().resolve(kind, name)
+    broken = {
+        test: expected_to_fail(getattr(contract, test), reason)
+        for test, reason in BROKEN.get((kind, name), {}).items()
+    }
     return type(
         f"Test{kind.title()}{''.join(part.title() for part in name.split('-'))}",
         (contract,),
-        {attribute: plugin, "__module__": __name__, **ATTRIBUTES.get((kind, name), {})},
+        {attribute: plugin, "__module__": __name__, **broken, **ATTRIBUTES.get((kind, name), {})},
     )
 
 

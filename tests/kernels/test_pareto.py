@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference_pareto import hypervolume, sorted_fronts
 
-from tweann.kernels.pareto import Fronts, hypervolume_2d, sort_fronts
+from tweann.kernels.pareto import hypervolume_2d, make_fronts, sort_fronts
 
 #: Few different values: ties, equal rows and failures are frequent.
 VALUE = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 3.0, math.nan])
@@ -20,14 +20,7 @@ VALUE = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 3.0, math.nan])
 def fronts(rows: list[tuple[float, ...]]) -> tuple[list[int], list[float], list[int]]:
     n = len(rows)
     objectives = np.array(rows, dtype=np.float64).reshape(n, len(rows[0]) if rows else 2)
-    found = Fronts(
-        np.empty(n, np.int64),
-        np.zeros(n),
-        np.empty(n, np.int64),
-        np.empty(n, np.int64),
-        np.empty(n, np.int64),
-        np.empty(n),
-    )
+    found = make_fronts(n, objectives.shape[1])
     n_fronts = sort_fronts(objectives, found)
     rank: list[int] = found.rank.tolist()
     assert n_fronts == len(set(rank))
@@ -52,12 +45,18 @@ def test_fronts_are_those_of_the_twin(rows: list[tuple[float, ...]]) -> None:
 
 
 def test_crowding_by_hand() -> None:
-    """A front of four on a line of slope -1, and one that it dominates."""
+    """A front of four on a line of slope -1, and one that it dominates. Without the second the third has more room."""
     rows = [(0.0, 10.0), (2.0, 8.0), (3.0, 7.0), (10.0, 0.0), (-1.0, -1.0)]
     rank, crowd, order = fronts(rows)
     assert rank == [0, 0, 0, 0, 1]
-    assert crowd[:4] == [math.inf, pytest.approx(0.6), pytest.approx(1.6), math.inf]
+    assert crowd[:4] == [math.inf, pytest.approx(0.6), pytest.approx(2.0), math.inf]
     assert order == [0, 3, 2, 1, 4]
+
+
+def test_a_copy_comes_behind_all_fronts() -> None:
+    rank, _, order = fronts([(1.0, 0.0), (1.0, 0.0), (0.0, 0.0), (0.0, 1.0)])
+    assert rank == [0, 2, 1, 0]
+    assert order == [0, 3, 2, 1]
 
 
 def test_who_failed_comes_last() -> None:

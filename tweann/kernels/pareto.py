@@ -15,6 +15,18 @@ from tweann.kernels._jit import kernel
 from tweann.kernels.sorting import sort_descending
 
 
+class Front(NamedTuple):
+    """Where the members of a front are counted, at most n at a time."""
+
+    value: Float  #: (m, n) objectives of the members
+    before: Int  #: (m, n) the next better member in an objective, or -1
+    after: Int  #: (m, n) the next worse
+    scale: Float  #: (m,) one over the span
+    gap: Float  #: (n,) of those that are left
+    order: Int  #: (n,)
+    scratch: Int  #: (n,)
+
+
 class Fronts(NamedTuple):
     """What sorting into fronts writes, and works in: (n,) each."""
 
@@ -24,6 +36,30 @@ class Fronts(NamedTuple):
     scratch: Int
     members: Int
     values: Float
+    front: Front
+
+
+def make_fronts(n: int, n_objectives: int) -> Fronts:
+    """Return room for ``n`` rows."""
+    i, f = np.int64, np.float64
+    front = Front(
+        np.empty((n_objectives, n), f),
+        np.empty((n_objectives, n), i),
+        np.empty((n_objectives, n), i),
+        np.empty(n_objectives, f),
+        np.empty(n, f),
+        np.empty(n, i),
+        np.empty(n, i),
+    )
+    return Fronts(
+        np.empty(n, i),
+        np.zeros(n, f),
+        np.empty(n, i),
+        np.empty(n, i),
+        np.empty(n, i),
+        np.empty(n, f),
+        front,
+    )
 
 
 @kernel
@@ -82,37 +118,95 @@ def rank_fronts(objectives: Float, rank: Int, count: Int) -> int:
 
 
 @kernel
-def crowd_front(
-    objectives: Float, members: Int, out: Float, values: Float, order: Int, scratch: Int
-) -> None:
-    """Write the crowding distance of each member of a front.
+def demote_copies(objectives: Float, rank: Int, fronts: int) -> bool:
+    """Move rows whose objectives an earlier row has to a front of their own behind all; return whether there are any.
+
+    Copies would fill the best front without adding to it, and hide from crowding how dense a place is.
 
     Args:
-        objectives: (n, m).
-        members: (k,) rows of one front.
-        out: (n,) written at the members: the sum over objectives of the gap between the neighbours on either side,
-            over the front's range; infinite for the extremes of an objective.
-        values, order, scratch: (>= k,) to work in.
-
-    Source: Deb et al. (2002), crowding-distance-assignment. Of members with the same objectives the first counts as
-    the nearer to the better end.
+        objectives: (n, m) without NaN.
+        rank: (n,) fronts, changed.
+        fronts: how many there are.
     """
-    k = members.size
-    for i in range(k):
-        out[members[i]] = 0.0
-    for m in range(objectives.shape[1]):
+    found = False
+    for i in range(objectives.shape[0]):
+        for j in range(i):
+            if rank[j] != rank[i]:
+                continue
+            same = True
+            for k in range(objectives.shape[1]):
+                same &= objectives[i, k] == objectives[j, k]
+            if same:
+                rank[i] = fronts
+                found = True
+                break
+    return found
+
+
+@kernel
+def gap_of(i: int, front: Front) -> float:
+    """Return the crowding distance of member ``i``: over objectives, the gap between its neighbours, by the span."""
+    total = 0.0
+    for m in range(front.value.shape[0]):
+        before, after = front.before[m, i], front.after[m, i]
+        if before < 0 or after < 0:
+            return np.inf
+        total += (front.value[m, before] - front.value[m, after]) * front.scale[m]
+    return total
+
+
+@kernel
+def crowd_front(objectives: Float, members: Int, out: Float, front: Front) -> None:
+    """Write how crowded each member of a front is: its crowding distance when it is the most crowded one left.
+
+    The most crowded member is taken out, and its neighbours count anew, until only the ends of the objectives are left.
+    So whoever takes the first few in descending order gets an even spread; with all distances counted once, a whole
+    cluster goes at a time.
+
+    Args:
+        objectives: (n, m) without NaN.
+        members: (k,) rows of one front.
+        out: (n,) written at the members; infinite for the first and the last in an objective.
+        front: to work in.
+
+    Source: Kukkonen & Deb, "Improved pruning of non-dominated solutions based on crowding distance for bi-objective
+    optimization problems" (CEC 2006); the distance is that of Deb et al. (2002). Cost: O(k² + m k log k).
+    """
+    k, n_objectives = members.size, objectives.shape[1]
+    order, scratch = front.order[:k], front.scratch[:k]
+    for m in range(n_objectives):
         for i in range(k):
-            values[i] = objectives[members[i], m]
-        sort_descending(values[:k], order[:k], scratch[:k])
-        best, worst = values[order[0]], values[order[k - 1]]
-        out[members[order[0]]] = np.inf
-        out[members[order[k - 1]]] = np.inf
-        span = best - worst
-        if not 0.0 < span < np.inf:
-            continue
-        for i in range(1, k - 1):
-            gap = (values[order[i - 1]] - values[order[i + 1]]) / span
-            out[members[order[i]]] += gap
+            front.value[m, i] = objectives[members[i], m]
+        sort_descending(front.value[m, :k], order, scratch)
+        for at in range(k):
+            front.before[m, order[at]] = order[at - 1] if at > 0 else -1
+            front.after[m, order[at]] = order[at + 1] if at < k - 1 else -1
+        span = front.value[m, order[0]] - front.value[m, order[k - 1]]
+        front.scale[m] = 1.0 / span if 0.0 < span < np.inf else 0.0
+        if (
+            front.scale[m] == 0.0
+        ):  # failures, or all alike: differences of infinities would be no numbers
+            for i in range(k):
+                front.value[m, i] = 0.0
+    for i in range(k):
+        front.gap[i] = gap_of(i, front)
+        out[members[i]] = np.inf
+    while True:
+        most = -1
+        for i in range(k):
+            if front.gap[i] < np.inf and (most < 0 or front.gap[i] <= front.gap[most]):
+                most = i
+        if most < 0:
+            break
+        out[members[most]] = front.gap[most]
+        front.gap[most] = np.inf
+        for m in range(n_objectives):
+            before, after = front.before[m, most], front.after[m, most]
+            front.after[m, before], front.before[m, after] = after, before
+        for m in range(n_objectives):
+            for i in (front.before[m, most], front.after[m, most]):
+                if out[members[i]] == np.inf:
+                    front.gap[i] = gap_of(i, front)
 
 
 @kernel
@@ -132,6 +226,8 @@ def sort_fronts(objectives: Float, f: Fronts) -> int:
             for m in range(objectives.shape[1]):
                 objectives[i, m] = -np.inf
     fronts = rank_fronts(objectives, f.rank, f.scratch)
+    if demote_copies(objectives, f.rank, fronts):
+        fronts += 1
     start = 0
     for front in range(fronts):
         stop = start
@@ -140,7 +236,7 @@ def sort_fronts(objectives: Float, f: Fronts) -> int:
                 f.members[stop] = i
                 stop += 1
         members = f.members[start:stop]
-        crowd_front(objectives, members, f.crowding, f.values, f.order[start:stop], f.scratch)
+        crowd_front(objectives, members, f.crowding, f.front)
         for i in range(stop - start):
             f.values[i] = f.crowding[members[i]]
         # positions within the front first, then the rows that stand there

@@ -8,15 +8,18 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
+from pydantic import BaseModel
 
+from tweann.config import NoSettings
 from tweann.evolution import Evolution
-from tweann.genome import Genome
+from tweann.genes import Int
 from tweann.hookspecs import hookimpl
-from tweann.interfaces import Exchange, State
+from tweann.interfaces import Exchange, Immigrant, State
 from tweann.network import Network
+from tweann.pool import PoolView
 from tweann.registry import Registry
 from tweann.tasks.base import Evaluation
 from tweann.tasks.python import PythonTask
@@ -163,16 +166,28 @@ def held_bytes(root: object) -> int:
 class Echo:
     """An exchange that gives back what it got the time before, ``n`` genomes at most."""
 
-    def __init__(self, n: int) -> None:
-        self.n_emigrants = n
-        self.n_sent = 0
-        self._waiting: Sequence[Genome] = ()
+    Settings: ClassVar[type[BaseModel]] = NoSettings
 
-    def swap(self, emigrants: Sequence[Genome]) -> Sequence[Genome]:
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.n_sent = 0
+        self._waiting: Sequence[Immigrant] = ()
+
+    def n_emigrants(self, generation: int, n_evaluations: int) -> int:
+        """Return how many it takes: always as many."""
+        del generation, n_evaluations
+        return self.n
+
+    def swap(self, pool: PoolView, offered: Int) -> Sequence[Immigrant]:
         """Take emigrants; return those of the time before."""
-        self.n_sent += len(emigrants)
-        arrived, self._waiting = self._waiting, list(emigrants)
+        self.n_sent += len(offered)
+        arrived = self._waiting
+        self._waiting = [Immigrant(pool.genome(int(row)), "echo") for row in offered]
         return arrived
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return nothing."""
+        return {}
 
     def close(self) -> None:
         """Let go."""
