@@ -85,7 +85,7 @@ def test_a_run_on_a_cluster_of_its_own_leaves_no_processes(tmp_path: Path) -> No
 
 def test_a_scheduler_that_is_not_there_is_named() -> None:
     settings = DaskSettings(address="tcp://127.0.0.1:9", reconnect_seconds=1.0)
-    with pytest.raises(PluginError, match="is evaluation.address right"):
+    with pytest.raises(PluginError, match=r"is evaluation\.address right"):
         DaskBackend(settings)
 
 

@@ -41,6 +41,8 @@ CONNECTION_COLUMNS: Final = ("source", "target", "weight", "enabled", "connectio
 MAX_REASON: Final = 500
 
 _MAIN = b"__main__"
+#: What most runs do.
+ONCE: Final = Repeats()
 
 
 class Assignment:
@@ -63,7 +65,7 @@ class Assignment:
         target: str = "",
         settings: BaseModel | None = None,
         activations: Sequence[str] = (),
-        repeats: Repeats = Repeats(),
+        repeats: Repeats = ONCE,
     ) -> None:
         self.task, self.layout, self.scaling, self.repeats = task, layout, scaling, repeats
         self._target, self._settings, self._activations = target, settings, tuple(activations)
