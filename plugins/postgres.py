@@ -132,6 +132,7 @@ class PostgresStorage:
         self._buffer: dict[str, list[Row]] = {}
         self._n_buffered = 0
         self._connection: Connection | None = None
+        self._holds_lock = False
         self._next_attempt, self._pause = 0.0, _FIRST_PAUSE
         self._closed = False
         self._last_sequence, self._counts = self._explain("open", self._connect)
@@ -195,7 +196,7 @@ class PostgresStorage:
         self._explain("write", lambda: self._delete_from(sequence))
 
     def _delete_from(self, sequence: int) -> None:
-        connection = self._reconnect()
+        connection = self._for_writing()
         with connection.transaction():
             for name in _TABLE_OF.values():
                 connection.execute(
@@ -272,19 +273,26 @@ class PostgresStorage:
         connection = _connected(self._settings)
         try:
             _prepare(connection, self._settings.db_schema, self._place)
-            if not self._locked(connection):
-                raise _AwayError(
-                    f"another process writes the run {self.run} to {self._place}: give each run its own name"
-                )
             found = self._look_up(connection)
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        self._connection, self._holds_lock = connection, False
         self._next_attempt, self._pause = 0.0, _FIRST_PAUSE
         return found
 
-    def _locked(self, connection: Connection) -> bool:
+    def _for_writing(self) -> Connection:
+        """Return the connection, with the run's lock: whoever only reads holds none."""
+        connection = self._reconnect()
+        if not self._holds_lock:
+            if not self._lock(connection):
+                raise _AwayError(
+                    f"another process writes the run {self.run} to {self._place}: give each run its own name"
+                )
+            self._holds_lock = True
+        return connection
+
+    def _lock(self, connection: Connection) -> bool:
         """Take the run's lock, with some patience: a process that was killed just now may still seem to hold it."""
         deadline = time.monotonic() + _LOCK_SECONDS
         name = f"{self._settings.db_schema}.{self.run}"
@@ -369,7 +377,7 @@ class PostgresStorage:
 
     def _commit(self) -> None:
         """Write the buffer and trim the tables, all or nothing."""
-        connection = self._reconnect()
+        connection = self._for_writing()
         if not self._n_buffered:
             return
         counts = dict(self._counts)

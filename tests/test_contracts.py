@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -32,46 +31,25 @@ ATTRIBUTES: dict[tuple[str, str], dict[str, Any]] = {
 }
 
 
-_UNDER_WAY = "state() leaves out the searches that a checkpoint between ask and tell needs"
-#: Promises that a built-in breaks, with the reason; strict, so that a line goes when its fault does.
-BROKEN: dict[tuple[str, str], dict[str, str]] = {
-    ("strategy", "racing"): {
-        "test_it_asks_for_no_more_children_than_it_may": "CMA divides by 0 with fewer than two children",
-        "test_a_generation_without_children_does_not_stop_it": "CMA divides by 0 without children",
-        "test_a_strategy_restored_between_ask_and_tell_goes_on_in_the_same_way": _UNDER_WAY,
-    }
-}
-
-
-def expected_to_fail(test: Any, reason: str) -> Any:
-    """Return a test like ``test``, with its parameters, that is known to fail."""
-
-    @functools.wraps(test)
-    def same(*arguments: Any, **named: Any) -> None:
-        test(*arguments, **named)
-
-    same.pytestmark = list(getattr(test, "pytestmark", []))  # type: ignore[attr-defined] # of its own
-    return pytest.mark.xfail(reason=reason, strict=True)(same)
+#: What needs more than a class to be tested: these have the contract in a file of their own.
+ELSEWHERE = {("storage", "postgres"), ("storage", "postgresql")}
 
 
 def contract_class(kind: str, name: str) -> type[Any]:
     """Return the contract's class for a registered plugin."""
     contract, attribute = CONTRACTS[kind]
     plugin = default_registry().resolve(kind, name)
-    broken = {
-        test: expected_to_fail(getattr(contract, test), reason)
-        for test, reason in BROKEN.get((kind, name), {}).items()
-    }
     return type(
         f"Test{kind.title()}{''.join(part.title() for part in name.split('-'))}",
         (contract,),
-        {attribute: plugin, "__module__": __name__, **broken, **ATTRIBUTES.get((kind, name), {})},
+        {attribute: plugin, "__module__": __name__, **ATTRIBUTES.get((kind, name), {})},
     )
 
 
 def built_in(kind: str) -> list[str]:
     registry = default_registry()
-    return [n for n in registry.names(kind) if registry.find(kind, n).distribution == "tweann"]
+    names = [n for n in registry.names(kind) if registry.find(kind, n).distribution == "tweann"]
+    return [name for name in names if (kind, name) not in ELSEWHERE]
 
 
 for _kind in CONTRACTS:

@@ -17,16 +17,6 @@ import psycopg
 import pytest
 from postgres_server import PostgresServer, binaries
 from pydantic import ValidationError
-from test_storages import (
-    Open,
-    StorageContract,
-    champion,
-    finished,
-    generation,
-    individual,
-    started,
-    whole_run,
-)
 
 import tweann
 from tweann import runs
@@ -34,6 +24,9 @@ from tweann.cli import main
 from tweann.errors import StorageError
 from tweann.interfaces import Event, Storage
 from tweann.plugins.postgres import SCHEMA_VERSION, PostgresSettings, PostgresStorage
+from tweann.testing import StorageContract
+from tweann.testing.events import champion, finished, generation, individual, started, whole_run
+from tweann.testing.storage import Open
 
 PROGRAMS = binaries()
 pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="PostgreSQL's server is not installed")
@@ -83,18 +76,30 @@ def read(url: str, statement: str) -> list[tuple[Any, ...]]:
 
 
 class TestPostgres(StorageContract):
-    def test_a_generation_costs_little(self, open_storage: Open) -> None:
-        storage = open_storage()
+    """The contract; each test has a schema of its own."""
 
-        def seconds_per_event(start: int) -> float:
-            begin = time.perf_counter()
-            for k in range(start, start + 1000):
-                storage.append([generation(k, n_species=7.0, mean_age=3.25)])
-            storage.flush()
-            return (time.perf_counter() - begin) / 1000
+    storage = PostgresStorage
 
-        # More than SQLite's: the server is another process, and shares the cores with this one.
-        assert min(seconds_per_event(1000 * k) for k in range(5)) < 400e-6
+    @pytest.fixture(autouse=True)
+    def _place(self, url: str) -> None:
+        self.url = url
+
+    def settings_in(self, folder: Path, **settings: Any) -> dict[str, Any]:
+        return {"url": self.url, **settings}
+
+
+def test_a_generation_costs_little(open_storage: Open) -> None:
+    storage = open_storage()
+
+    def seconds_per_event(start: int) -> float:
+        begin = time.perf_counter()
+        for k in range(start, start + 1000):
+            storage.append([generation(k, n_species=7.0, mean_age=3.25)])
+        storage.flush()
+        return (time.perf_counter() - begin) / 1000
+
+    # More than SQLite's: the server is another process, and shares the cores with this one.
+    assert min(seconds_per_event(1000 * k) for k in range(5)) < 400e-6
 
 
 def test_each_table_keeps_its_newest_rows(open_storage: Open) -> None:
@@ -135,13 +140,16 @@ def test_runs_of_several_writers_do_not_meet(open_storage: Open) -> None:
 
 
 def test_two_writers_of_one_run_are_told(open_storage: Open) -> None:
-    first = open_storage()
+    first, second = open_storage(), open_storage(reconnect_seconds=0)
+    first.append([champion(0)])
+    second.append([generation(0)])
     with pytest.raises(
         StorageError, match=r"another process writes the run r to .*each run its own"
     ):
-        open_storage()
+        second.flush()
     first.close()
-    open_storage().append([generation(0)])
+    with pytest.raises(StorageError, match="another process writes the same run"):
+        second.flush()
 
 
 def test_others_read_columns_while_the_run_goes_on(open_storage: Open, url: str) -> None:

@@ -11,6 +11,8 @@ from collections import deque
 from dataclasses import dataclass, fields
 from typing import Final
 
+import numpy as np
+
 from tweann.errors import PluginError
 from tweann.genes import Flag
 from tweann.interfaces import FinishedJob, Job
@@ -161,10 +163,9 @@ class Chunks:
         if entry is None or entry.job is not piece.job:
             return  # cancelled
         for column in fields(Evaluations):
-            if column.name != "reasons":
-                getattr(entry.evaluations, column.name)[piece.start : piece.stop] = getattr(
-                    evaluations, column.name
-                )
+            values = getattr(entry.evaluations, column.name)
+            if isinstance(values, np.ndarray):
+                values[piece.start : piece.stop] = getattr(evaluations, column.name)
         for k, reason in evaluations.reasons.items():
             entry.evaluations.reasons[piece.start + k] = reason
         entry.missing -= len(piece)

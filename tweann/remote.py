@@ -275,9 +275,9 @@ def unpack_evaluations(data: bytes, n: int, info: TaskInfo) -> Evaluations:
 
 
 def _columns(evaluations: Evaluations) -> dict[str, Any]:
-    return {
-        f.name: getattr(evaluations, f.name) for f in fields(Evaluations) if f.name != "reasons"
-    }
+    """Return the columns that there are: tuned weights and biases are not sent, since only threads tune."""
+    columns = {f.name: getattr(evaluations, f.name) for f in fields(Evaluations)}
+    return {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
 
 
 def failed(n: int, info: TaskInfo, flag: Flag, reason: str) -> Evaluations:
