@@ -173,9 +173,9 @@ class Echo:
         self.n_sent = 0
         self._waiting: Sequence[Immigrant] = ()
 
-    def n_emigrants(self, generation: int, n_evaluations: int) -> int:
+    def n_emigrants(self, ask: int, generation: int, n_evaluations: int) -> int:
         """Return how many it takes: always as many."""
-        del generation, n_evaluations
+        del ask, generation, n_evaluations
         return self.n
 
     def swap(self, pool: PoolView, offered: Int) -> Sequence[Immigrant]:
