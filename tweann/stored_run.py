@@ -160,10 +160,11 @@ class StoredRun:
         Raises:
             StorageError: the database is there but cannot be read.
         """
-        rows = self._select(
-            "SELECT data, genome FROM events WHERE run = ? AND kind = 'immigrant' ORDER BY sequence"
-        )
-        return [(json.loads(row["data"]), row["genome"]) for row in rows]
+        return [
+            (json.loads(row["data"]), bytes(row["genome"]))
+            for row in self._select("events")
+            if row["kind"] == "immigrant"
+        ]
 
     @property
     def _is_kept(self) -> bool:
