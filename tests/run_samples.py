@@ -20,7 +20,7 @@ def run_info(run_dir: Path | None = None, generations: int = 500) -> RunInfo:
         "task": {"name": "double-pole"},
         "observers": {},
     }
-    others = ("genome", "mutation", "species", "strategy", "evaluation", "storage", "checkpoint")
+    others = Config.model_fields.keys() - sections.keys() - {"bridge"}
     config = Config.model_validate(sections | {name: {} for name in others})
     task = TaskInfo("double-pole", 1, "compiled", inputs=("x",), outputs=("force",))
     return RunInfo("double-pole", 7, run_dir, config, task)

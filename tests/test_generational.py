@@ -58,6 +58,7 @@ class Scene:
         when = [(improved or {}).get(int(i), generation) for i in ids]
         self.strategy.restore(
             {
+                **self.strategy.state(),
                 "threshold": (distances or {}).get("threshold", 3.0),
                 "generation": generation,
                 "next_species": int(ids.max()) + 1,

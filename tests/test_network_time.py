@@ -33,6 +33,8 @@ WITHOUT_SPIKES = GENES | {
     "dynamics": st.sampled_from(range(DYNAMICS.index("izhikevich"))).map(float),
     "rule": st.sampled_from(range(PLASTICITY_RULES.index("stdp"))).map(float),
 }
+#: Time constants that suit every time step here.
+STEPPED = {**WITHOUT_SPIKES, "tau": st.floats(0.05, 8.0)}
 
 
 def network_of(plain: Genome, dt: float = 1.0, weight_bound: float = np.inf) -> Network:
@@ -69,7 +71,7 @@ def sample(rule: str = "hebbian", **genes: float) -> Genome:
 class TestActivate:
     @settings(PROPERTY, max_examples=60)
     @given(
-        timed_genomes(ALL_GROUPS, WITHOUT_SPIKES, values=st.floats(-1.0, 1.0)),
+        timed_genomes(ALL_GROUPS, STEPPED, values=st.floats(-1.0, 1.0)),
         ROWS,
         st.sampled_from([0.1, 1.0]),
         st.floats(-1.0, 1.0),

@@ -83,7 +83,10 @@ def timed_genomes(
     genome = draw(genomes(**options))
 
     def drawn(columns: list[tuple[str, float]]) -> tuple[float, ...]:
-        return tuple(draw(genes[n]) if n in genes else default for n, default in columns)
+        row = {n: draw(genes[n]) if n in genes else default for n, default in columns}
+        if row.get("dynamics") == DYNAMICS.index("cfc"):
+            row["bound"] = abs(row["bound"])  # only that of an ltc node has a sign
+        return tuple(row.values())
 
     node_columns = [c for g in groups for c in COLUMN_GROUPS[g].node]
     connection_columns = [c for g in groups for c in COLUMN_GROUPS[g].connection]
