@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Final
 
 from tweann.errors import FormatError
@@ -34,8 +35,8 @@ class FrameReader:
     def __init__(self) -> None:
         self._data = bytearray()
 
-    def read(self, source: socket.socket, limit: int) -> list[bytes]:
-        """Read once, and return the messages that are whole by now.
+    def read(self, source: socket.socket, limit: int) -> Iterator[bytes]:
+        """Read once, and give the messages that are whole by now; also those that come before what is none.
 
         Args:
             source: a socket that has something to read, or one to wait on.
@@ -46,10 +47,8 @@ class FrameReader:
             FormatError: what came is no message.
         """
         self._fill(source)
-        messages = []
         while (message := self._message(limit)) is not None:
-            messages.append(message)
-        return messages
+            yield message
 
     def _fill(self, source: socket.socket) -> None:
         data = source.recv(_READ_BYTES)
