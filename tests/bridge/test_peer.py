@@ -171,7 +171,7 @@ def test_a_peer_that_is_killed_and_started_again_is_heard_again(stack: ExitStack
     for _ in range(2):
         process = spawn.Process(target=publish, args=(at, "a"), daemon=True)
         process.start()
-        wait_until(heard_anew, 60.0)
+        wait_until(heard_anew, 180.0)
         boots.add(b.customs.origins["a"].boot)
         process.kill()
         process.join()
@@ -318,7 +318,7 @@ def test_a_subscriber_that_does_not_read_holds_up_nobody(stack: ExitStack) -> No
     for k in range(3000):
         before = time.perf_counter()
         a.offer([genome(float(k))])
-        assert time.perf_counter() - before < 0.5
+        assert time.perf_counter() - before < 5.0
     arrive(a, b, -1.0)
     assert len(a.outbox) <= 16
 
