@@ -180,3 +180,25 @@ class Relay:
         for end in (source, sink):
             with suppress(OSError):
                 end.close()
+
+
+# Processes of their own find these by the name of this module: a test module has none when pytest is the program.
+
+
+def publish(at: str, name: str) -> None:
+    """Be an island in a process of its own, until killed."""
+    peer = island(name, bind=at)
+    k = 0.0
+    while True:
+        peer.offer([genome(k % 7)])
+        k += 1.0
+        time.sleep(0.02)
+
+
+def flood(at: str) -> None:
+    """Send genomes of another shape and task, in a process of its own, until killed."""
+    noisy = island("noisy", bind=at)
+    k = 0.0
+    while True:
+        noisy.offer([genome(k)])
+        k += 1.0

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bridge_parts import QUICK, endpoint, genome, island, wait_until
+from bridge_parts import QUICK, endpoint, flood, wait_until
 from click.testing import CliRunner
 from small_runs import QUIET, members, weight
 
@@ -270,15 +270,6 @@ def test_a_run_that_hears_nothing_is_the_run_without_a_network() -> None:
         for _ in range(6):
             run.step()
         assert members(run) == found
-
-
-def flood(at: str) -> None:
-    """Send genomes of another shape and task, in a process of its own, until killed."""
-    noisy = island("noisy", bind=at)
-    k = 0.0
-    while True:
-        noisy.offer([genome(k)])
-        k += 1.0
 
 
 def test_a_run_goes_on_whatever_the_network_does_and_no_call_takes_long() -> None:

@@ -22,6 +22,7 @@ from bridge_parts import (
     hears,
     identity,
     island,
+    publish,
     wait_until,
 )
 
@@ -149,16 +150,6 @@ def test_a_folder_that_cannot_be_written_to_stops_nothing(stack: ExitStack, tmp_
     arrive(a, b, 1.0)
 
 
-def publish(at: str, name: str) -> None:
-    """Be an island in a process of its own, until killed."""
-    peer = island(name, bind=at)
-    k = 0.0
-    while True:
-        peer.offer([genome(k % 7)])
-        k += 1.0
-        time.sleep(0.02)
-
-
 def test_a_peer_that_is_killed_and_started_again_is_heard_again(stack: ExitStack) -> None:
     at = endpoint()
     b = up(stack, "b", connect=(at,))
@@ -171,7 +162,7 @@ def test_a_peer_that_is_killed_and_started_again_is_heard_again(stack: ExitStack
     for _ in range(2):
         process = spawn.Process(target=publish, args=(at, "a"), daemon=True)
         process.start()
-        wait_until(heard_anew, 180.0)
+        wait_until(heard_anew, 60.0)
         boots.add(b.customs.origins["a"].boot)
         process.kill()
         process.join()
