@@ -97,8 +97,7 @@ class DaskBackend:
         self._n_sent = 0
         self._closed = False
         try:
-            self._connect()
-            self.capacity: int = max(1, sum(self._client.nthreads().values()))
+            self.capacity: int = max(1, sum(self._connect().nthreads().values()))
         except BaseException:
             self.close()
             raise
@@ -168,8 +167,8 @@ class DaskBackend:
             self._cluster.close()
             self._cluster = None
 
-    def _connect(self) -> None:
-        """Connect to the scheduler and wait for a first worker."""
+    def _connect(self) -> Any:
+        """Connect to the scheduler, wait for a first worker, and return the client."""
         patience = max(1.0, self.settings.reconnect_seconds)
         place = self._cluster or self.settings.address
         try:
@@ -180,6 +179,7 @@ class DaskBackend:
                 f"back-end dask: no worker at {self.settings.address or 'a cluster of its own'} within "
                 f"{patience:g} s: {error}; are scheduler and workers up, and is evaluation.address right?"
             ) from error
+        return self._client
 
     def _start_again(self) -> None:
         """Connect anew and send again what was under way."""

@@ -9,7 +9,7 @@ each one that goes (Kukkonen & Deb 2006), and copies in all objectives come behi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -177,7 +177,7 @@ class Nsga2:
 
     def restore(self, state: State) -> None:
         """Go on from ``state``."""
-        self._metrics = {name: float(value) for name, value in state.items()}  # type: ignore[arg-type] # floats
+        self._metrics = {name: cast(float, value) for name, value in state.items()}
 
     def metrics(self) -> Mapping[str, float]:
         """Return the size of the best front, the number of fronts and, with a reference, the hypervolume."""
