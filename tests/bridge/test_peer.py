@@ -309,7 +309,7 @@ def test_a_subscriber_that_does_not_read_holds_up_nobody(stack: ExitStack) -> No
     for k in range(3000):
         before = time.perf_counter()
         a.offer([genome(float(k))])
-        assert time.perf_counter() - before < 5.0
+        assert time.perf_counter() - before < 0.5
     arrive(a, b, -1.0)
     assert len(a.outbox) <= 16
 
