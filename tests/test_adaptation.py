@@ -144,8 +144,8 @@ class TestSuccess:
     def test_a_generation_of_new_genomes_teaches_nothing(self) -> None:
         with Evolution(config("success")) as evolution:
             evolution.step()
-            assert evolution._control is not None
-            credit = evolution._control.credit
+            assert evolution._breeder.control is not None
+            credit = evolution._breeder.control.credit
             assert credit is not None
             assert (credit.quality == 1.0).all()
             evolution.step()

@@ -45,7 +45,7 @@ def held(evolution):
         "in_use": evolution.pool.n_blocks,
         "capacity": [genes.node_id.shape[1], genes.source.shape[1]],
         "history": len(evolution.history),
-        "events": len(list(evolution._storage.events())),
+        "events": len(list(evolution._recorder.storage.events())),
         "largest": [int(evolution.pool.view().n_nodes.max()), int(evolution.pool.view().n_connections.max())],
     }
 

@@ -61,9 +61,9 @@ class TestColumns:
 
     def test_a_plain_run_has_no_second_pass(self) -> None:
         with Evolution(sections({})) as evolution:
-            assert evolution._enrichment is None
+            assert not evolution._breeder.enriches
         with Evolution(sections({"column_groups": ["births"]})) as evolution:
-            assert evolution._enrichment is None
+            assert not evolution._breeder.enriches
 
     def test_all_kinds_and_rules_come_into_the_population_and_no_others(self) -> None:
         genome = {"dynamics": ["static", "delay", "ltc"], "plasticity": ["none", "abcd"]}

@@ -327,8 +327,8 @@ class TestEvents:
     def test_a_run_leaves_its_events_in_order(self) -> None:
         evolution = python(weight, run={"generations": 3, "name": "events", "seed": 5})
         result = evolution.run()
-        assert evolution._storage is not None
-        events: list[Event] = list(evolution._storage.events())
+        assert evolution._recorder.storage is not None
+        events: list[Event] = list(evolution._recorder.storage.events())
         assert [event.sequence for event in events] == list(range(len(events)))
         kinds = [event.kind for event in events]
         assert kinds[:2] == ["run_started", "champion"]
@@ -413,7 +413,7 @@ class TestInterruption:
         evolution = Evolution(QUIET, task=Broken(weight, 2, 1))
         with pytest.raises(RuntimeError, match="a bug"):
             evolution.run()
-        storage = evolution._storage
+        storage = evolution._recorder.storage
         assert storage is not None
         last = list(storage.events())[-1]
         assert (last.kind, last.data["status"]) == ("run_finished", "failed")

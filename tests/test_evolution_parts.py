@@ -33,6 +33,7 @@ from tweann.interfaces import (
 from tweann.packing import pack, unpack
 from tweann.plugins.sqlite import SqliteStorage
 from tweann.pool import BroodView, PoolView
+from tweann.records import Migrant
 from tweann.registry import Registry
 from tweann.tasks.python import PythonTask
 
@@ -89,7 +90,7 @@ class TestExchange:
         assert report.metrics["bridge_waiting"] == 0.0
         assert b_box == sent
         b = runs[1]
-        brood_births = b._births
+        brood_births = b._breeder.births
         b.step()
         assert b.n_evaluations == 12 + 12 + 3  # immigrants are evaluated here
         guests = set(range(brood_births + 12, brood_births + 15))
@@ -151,19 +152,19 @@ class TestExchange:
     def test_immigrants_under_way_are_in_a_checkpoint(self) -> None:
         guest = next(iter(members_of_size(2, 1)))
         before = external()
-        before._exchange = Ferry([guest], [])
+        before._breeder.exchange = Ferry([guest], [])
         before.tell([0.0] * len(before.ask()))
         assert len(before.ask()) == 11
         after = external()
         after.restore(unpack(pack(before.state())))
-        events = list[tuple[str, Any]]()
-        after._record = lambda kind, data, genome=None: events.append((kind, data))  # type: ignore[method-assign]
+        told = list[Migrant]()
+        after._recorder.migrants = lambda migrants, generation: told.extend(migrants)  # type: ignore[method-assign]
         assert len(after.ask()) == 11
         after.tell([1.0] * 11)
-        (data,) = (data for kind, data in events if kind == "immigrant")
-        assert data["peer"] == "far"
-        assert data["ask"] == 1
-        assert data["genome_id"] == guest.genome_id
+        (migrant,) = told
+        assert migrant.peer == "far"
+        assert migrant.ask == 1
+        assert migrant.genome == guest
         assert after.n_immigrants == 1
         for run in (before, after):
             run.close()

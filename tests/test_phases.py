@@ -76,9 +76,9 @@ class TestPhases:
                 made = {k: sum(v) - sum(before[k]) for k, v in evolution.mutations.items()}
                 done.append((made["add_connection"] + made["add_node"], made["delete_connection"]))
                 means.append(report.mean_connections)
-                assert evolution._control is not None
-                assert evolution._control.phases is not None
-                phases.append(evolution._control.phases.pruning)
+                assert evolution._breeder.control is not None
+                assert evolution._breeder.control.phases is not None
+                phases.append(evolution._breeder.control.phases.pruning)
         turns = np.flatnonzero(np.diff(np.array(phases, np.int64)))
         assert turns.size >= 3
         assert max(means) < means[0] + 8.0

@@ -299,10 +299,13 @@ def test_short_memory_means_fewer_workers_and_never_none(
 def test_close_ends_all_processes(backend: ProcessesBackend) -> None:
     backend.submit(job(hostile.sleeps_for_ever))
     assert wait_until(lambda: backend.collect(0.05) == [] and len(backend.pids) == 2)
-    children = [p.pid for p in psutil.Process().children(recursive=True)]
-    assert len(children) == 3  # the server, two workers
+    server = psutil.Process(backend.pids[0]).parent()
+    assert server is not None
+    family = [server.pid, *(child.pid for child in server.children())]
+    assert set(backend.pids) < set(family)
+    assert len(family) == 3
     backend.close()
-    assert alive(children) == []
+    assert alive(family) == []
 
 
 #: A script as a user would write it; {guard} or nothing before the call.

@@ -155,7 +155,7 @@ class TestWindow:
     def test_the_order_of_arrival_is_recorded(self) -> None:
         evolution = run(weight, workers=2, order="arrival")
         evolution.run()
-        storage = evolution._storage
+        storage = evolution._recorder.storage
         assert storage is not None
         told = [e.data["births"] for e in storage.events("arrivals")]
         assert sorted(birth for births in told for birth in births) == list(range(48))

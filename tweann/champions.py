@@ -33,7 +33,9 @@ class ChampionFinder:
         self._value = -np.inf
         self.champion: Champion | None = None
 
-    def look(self, brood: Brood, found: Summary, generation: int, n_evaluations: int) -> bool:
+    def look(
+        self, brood: Brood, found: Summary, generation: int, n_evaluations: int
+    ) -> Champion | None:
         """Replace the champion by the brood's best, if that is better, or the first that solves the task.
 
         Args:
@@ -43,27 +45,27 @@ class ChampionFinder:
             n_evaluations: task runs before this brood.
 
         Returns:
-            Whether there is a new champion.
+            The new champion; None: it is still the old one.
         """
         done = n_evaluations + found.n_evaluations
         value = brood.rows["validation"]
         if self.champion is not None and self.champion.solved:
             k = found.best_valid if self._task.tests_champion else found.best_solved
             if k < 0 or value[k] <= self._value:
-                return False
+                return None
             solved, metrics = self._solves(brood, k)
             if not solved:
-                return False
+                return None
         elif found.first_solved >= 0:
             k, solved, metrics = found.first_solved, True, dict[str, float]()
             done = n_evaluations + found.evaluations_to_first_solved
         else:
             k = found.best_valid
             if k < 0:
-                return False
+                return None
             k, last, solved, metrics = self._try_groups(brood, k)
             if not solved and value[k] <= self._value:
-                return False
+                return None
             done = n_evaluations + int(brood.rows["n_evaluations"][:last].sum())
         self._value = float(value[k])
         self.champion = Champion(
@@ -76,7 +78,7 @@ class ChampionFinder:
             metrics=metrics,
             layout=self._pool.layout,
         )
-        return True
+        return self.champion
 
     def state(self) -> dict[str, Any]:
         """Return the champion as plain values."""

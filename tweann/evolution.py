@@ -5,39 +5,32 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.random import Generator, Philox
 
 from tweann import assembly
+from tweann.breeding import Breeder
 from tweann.champions import ChampionFinder
 from tweann.checkpoints import Checkpoints
-from tweann.codec import encode
 from tweann.config import Config, TaskSection, load
-from tweann.errors import ConfigError, FormatError, PluginError
+from tweann.errors import ConfigError, FormatError
 from tweann.evaluating import Evaluator
 from tweann.genes import Float, Origin
 from tweann.interfaces import (
     Asynchronous,
-    Event,
     Exchange,
-    Immigrant,
-    Storage,
     Strategy,
     StrategyContext,
 )
-from tweann.kernels.breed import BreedingParameters
-from tweann.kernels.mutation import N_PLAIN, MutationOperator
-from tweann.kernels.random import ASK, EMIGRATE, make_key
+from tweann.kernels.mutation import MutationOperator
 from tweann.kernels.summary import Summary, count_genes, summarise
 from tweann.network import Network
-from tweann.observers import Observers
-from tweann.pool import Brood, GenomePool, PoolView
-from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
+from tweann.pool import Brood, GenomePool
+from tweann.recording import Recorder
+from tweann.records import Champion, GenerationReport, Result, RunInfo
 from tweann.registry import Registry, default_registry
 from tweann.tasks.base import Evaluation, Evaluations, Task
 from tweann.workers import Workers
@@ -50,9 +43,6 @@ _COUNTERS = {
     "n_evaluations": "n_evaluations",
     "n_failed": "n_failed",
     "n_immigrants": "n_immigrants",
-    "births": "_births",
-    "asks": "_asks",
-    "sequence": "_sequence",
 }
 
 
@@ -117,26 +107,16 @@ class Evolution:
             info.n_objectives,
             self._workers,
         )
-        seed = assembly.make_seed(config, info, self.layout)
         self._champions = ChampionFinder(self.task, self.pool, self.scaling)
-        template = int(self.pool.insert([seed])[0])
-        self._breeding = assembly.make_breeding(config, self.layout, template)
-        self._rng = Generator(Philox(key=0))
-        self._fresh_state: dict[str, Any] = dict(self._rng.bit_generator.state)
-        self._enrichment = assembly.make_enrichment(config, info, self.layout)
-        self._control = assembly.make_control(config, self.layout)
+        self._breeder = Breeder(config, info, self.pool, self._strategy, self._registry, exchange)
         self._penalty = config.complexity.penalty
-        self._exchange = exchange
-        #: Immigrants in broods that are pending: by birth, who sent it and before which ask it came.
-        self._guests: dict[int, tuple[str, int]] = {}
         assignment = assembly.make_assignment(
             config, self.task, self.layout, self.scaling, self._registry, plugin=task is None
         )
         self._evaluator = Evaluator(config, assignment, self.pool, self._registry)
-        self._storage: Storage | None = None
+        self._recorder = Recorder()
         self._checkpoints: Checkpoints | None = None
         self._seconds_before = 0.0  # of the run, until the checkpoint that it goes on from
-        self._observers: Observers | None = None
         #: Bred and not told yet, in the order of birth.
         self._pending: deque[Brood] = deque()
         self._window, self._in_order = 1, True
@@ -147,7 +127,6 @@ class Evolution:
         ] = []  # births in the order of telling, where that is not their own
         self._outside = False  # the pending brood is evaluated outside
         self._told: list[Float] = []  # fitness of those told in the generation that goes on
-        self._births = self._asks = self._sequence = 0
         self._interrupted = False
         self._closed = False
         self._started = time.perf_counter()
@@ -306,7 +285,7 @@ class Evolution:
             raise
         finally:
             result = self._result(status, reason)
-            self._end(result)
+            self._recorder.finish(result, self.pool.view())
         return result
 
     # ------------------------------------------------------------- checkpoints
@@ -319,17 +298,15 @@ class Evolution:
         """
         if self._checkpoints is None:
             return None
-        if self._storage is not None:
-            self._storage.flush()  # a checkpoint must not know of events that may still be lost
-        path = self._checkpoints.write(self._sequence, self.state())
-        if self._observers is not None:
-            self._observers.checkpoint_written(path)
+        self._recorder.flush()  # a checkpoint must not know of events that may still be lost
+        path = self._checkpoints.write(self._recorder.sequence, self.state())
+        self._recorder.checkpoint(path)
         return path
 
     def state(self) -> dict[str, Any]:
         """Return all that the run is, as `tweann.packing.pack` takes it; children under way included."""
         rows = [self.pool.rows, *(brood.rows for brood in self._pending)]
-        template = np.array([self._breeding.template])
+        template = np.array([self._breeder.template])
         blocks = np.concatenate((template, *(r["block"] for r in rows)))
         return {
             "genes": self.pool.save(blocks),
@@ -338,14 +315,14 @@ class Evolution:
             "told": list(self._told),
             "mutations": self.pool.mutations,
             "strategy": dict(self._strategy.state()),
-            "control": {} if self._control is None else self._control.state(),
+            "breeder": self._breeder.state(),
             "champion": self._champions.state(),
             "history": [{"generation": r.generation, **r.data()} for r in self.history],
             "reasons": list(self.reasons),
             "arrivals": list(self._arrivals),
-            "guests": [[birth, *guest] for birth, guest in self._guests.items()],
             "reached_target": self._reached_target,
             "seconds": self.seconds,
+            "sequence": self._recorder.sequence,
             **{name: getattr(self, attribute) for name, attribute in _COUNTERS.items()},
         }
 
@@ -366,8 +343,7 @@ class Evolution:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         blocks = self.pool.load(state["genes"])
-        self.pool.release(np.array([self._breeding.template]))
-        self._breeding = self._breeding._replace(template=int(blocks[0]))
+        self._breeder.restore(state["breeder"], int(blocks[0]))
         at, loaded = 1, []
         for saved in (state["rows"], *(brood["rows"] for brood in state["pending"])):
             n = saved["block"].size
@@ -381,15 +357,13 @@ class Evolution:
         self.pool.mutations[:] = state["mutations"]
         self._told = list(state["told"])
         self._strategy.restore(state["strategy"])
-        if self._control is not None:
-            self._control.restore(state["control"])
         self._champions.restore(state["champion"])
         self.history.extend(GenerationReport(**report) for report in state["history"])
         self.reasons.extend(state["reasons"])
         self._arrivals = list(state["arrivals"])
-        self._guests = {birth: (peer, ask) for birth, peer, ask in state["guests"]}
         self._reached_target = state["reached_target"]
         self._seconds_before = state["seconds"]
+        self._recorder.sequence = state["sequence"]
         for name, attribute in _COUNTERS.items():
             setattr(self, attribute, state[name])
 
@@ -399,9 +373,8 @@ class Evolution:
             return
         self._closed = True
         self._evaluator.close()
-        for part in (self._storage, self._exchange):
-            if part is not None:
-                part.close()
+        self._recorder.close()
+        self._breeder.close()
         self._workers.close()
 
     def __enter__(self) -> Self:
@@ -427,24 +400,9 @@ class Evolution:
             self.generation,
         )
         self._started = time.perf_counter() - self._seconds_before
-        self._storage = assembly.make_storage(config, self.run_dir, self._registry)
-        self._observers = Observers(self._registry, config, info)
+        self._recorder.open(config, info, self._registry)
         if self.run_dir is not None and config.checkpoint.enabled:
             self._checkpoints = Checkpoints(self.run_dir, config.checkpoint)
-        if self._sequence:  # what came after the checkpoint happens again
-            self._storage.rewind(self._sequence)
-        else:
-            self._record(
-                "run_started",
-                {
-                    "name": config.run.name,
-                    "seed": config.run.seed,
-                    "config": config.to_toml(),
-                    "version": version("tweann"),
-                    "started": assembly.now(),
-                },
-            )
-        self._observers.run_started(info)
 
     def _result(self, status: str, reason: str) -> Result:
         champion = self.champion
@@ -470,35 +428,6 @@ class Evolution:
             metrics=metrics,
         )
 
-    def _end(self, result: Result) -> None:
-        """Record the final population and the ending."""
-        view = self.pool.view()
-        for row in view.members.tolist():
-            genome = view.genome(row)
-            data = {
-                "position": row,
-                "birth": int(view.id[row]),
-                "species": int(view.species[row]),
-                "fitness": float(view.fitness[row]),
-                "genome_id": genome.genome_id,
-                "n_nodes": genome.n_nodes,
-                "n_connections": genome.n_connections,
-            }
-            self._record("individual", data, encode(genome))
-        data = {key: result.data()[key] for key in ("status", "stop_reason", "solved")}
-        data |= {"n_evaluations": result.n_evaluations, "seconds": result.seconds}
-        self._record("run_finished", data)
-        if self._storage is not None:
-            self._storage.flush()
-        if self._observers is not None:
-            self._observers.run_finished(result)
-
-    def _record(self, kind: str, data: Mapping[str, Any], genome: bytes | None = None) -> None:
-        if self._storage is not None:
-            event = Event(self._sequence, kind, self.generation, data, genome)
-            self._storage.append([event])
-            self._sequence += 1
-
     # ------------------------------------------------------------------ breeding
 
     def _evaluate_survivors(self) -> None:
@@ -516,82 +445,10 @@ class Evolution:
             self.n_failed += failed
 
     def _breed(self) -> Brood:
-        """Ask the strategy and breed what it wants; immigrants join the brood."""
-        if self._exchange is None and self.config.bridge is not None:
-            self._exchange = assembly.make_exchange(
-                self.config, self.task.info, self.layout, self.run_dir, self._registry
-            )
+        """Breed the next children; before that, the survivors are evaluated once more where that is set."""
         if self.config.evaluation.reevaluate:
             self._evaluate_survivors()
-        view = self.pool.view()
-        arrived = () if self._exchange is None else self._swap(self._exchange, view)
-        immigrants = [immigrant.genome for immigrant in arrived]
-        plan = self._strategy.ask(view, self._population, self._generator(ASK))
-        self._asks += 1
-        plan.check(len(view), self.config.strategy.name)
-        n = len(plan)
-        if not 1 <= n <= self._population:
-            raise PluginError(
-                f"strategy {self.config.strategy.name}: expected a plan for 1 to {self._population} children, "
-                f"came one for {n}"
-            )
-        births = np.arange(self._births, self._births + n + len(immigrants))
-        brood = self.pool.breed(
-            plan.operator,
-            plan.parent_a,
-            plan.parent_b,
-            plan.strength,
-            plan.values,
-            births,
-            self.generation,
-            self._parameters(),
-            immigrants,
-            self._enrichment,
-        )
-        if plan.tuned is not None:
-            brood.rows["tuned"][:n] = plan.tuned
-        if plan.group is not None:  # immigrants are a group of their own
-            brood.rows["group"][:n], brood.rows["group"][n:] = plan.group, plan.group[-1] + 1
-        self._births += births.size
-        for birth, immigrant in zip(births[n:].tolist(), arrived, strict=True):
-            self._guests[birth] = immigrant.peer, self._asks - 1
-        return brood
-
-    def _swap(self, exchange: Exchange, view: PoolView) -> Sequence[Immigrant]:
-        """Let genomes go, and return those that have come."""
-        if not len(view):
-            return ()
-        n = exchange.n_emigrants(self._asks, self.generation, self.n_evaluations)
-        offered = _NOBODY
-        if n:
-            offered = self._strategy.emigrants(view, n, self._generator(EMIGRATE))
-        return exchange.swap(view, offered)
-
-    def _generator(self, purpose: np.uint64) -> Generator:
-        """Return the generator for a call of the strategy before this ask, from a key of its own."""
-        key = make_key(self._breeding.seed, self._breeding.stream, np.uint64(self._asks), purpose)
-        # The same generator with another key: making one takes 14 µs, this takes 1.
-        self._fresh_state["state"]["key"][0] = key
-        self._rng.bit_generator.state = self._fresh_state
-        return self._rng
-
-    def _parameters(self) -> BreedingParameters:
-        """Return the breeding parameters of this generation."""
-        if self._control is not None:
-            self._set_rates(self._control.rates)
-        births = [i for i, (name, _) in enumerate(self.layout.node_columns) if name == "birth"]
-        if not births:
-            return self._breeding
-        extra = self._breeding.mutation.node_extra.copy()
-        extra[births] = self.generation
-        return self._breeding._replace(mutation=self._breeding.mutation._replace(node_extra=extra))
-
-    def _set_rates(self, rates: Float) -> None:
-        """Let children be mutated with other rates, (n_operators,), from now on."""
-        mutation = self._breeding.mutation._replace(rates=rates[:N_PLAIN])
-        self._breeding = self._breeding._replace(mutation=mutation)
-        if self._enrichment is not None:
-            self._enrichment = self._enrichment._replace(rates=rates[N_PLAIN:])
+        return self._breeder.breed(self.generation, self.n_evaluations, self.run_dir)
 
     def _check_interrupted(self) -> None:
         if self._interrupted:
@@ -607,22 +464,26 @@ class Evolution:
             rows["fitness"], rows["validation"], rows["solved"], rows["n_evaluations"]
         )
         self._evaluator.stop_on_failure(brood)
-        if self._champions.look(brood, found, self.generation, self.n_evaluations):
-            self._announce_champion()
+        champion = self._champions.look(brood, found, self.generation, self.n_evaluations)
+        if champion is not None:
+            self._recorder.champion(champion, self.generation)
         target = self.config.run.target_fitness
         if target is not None and found.best >= target:  # false for NaN: all failed
             self._reached_target = True
         self.n_evaluations += found.n_evaluations
         self.n_failed += found.n_failed
-        if self._guests:
-            self._report_guests(brood)
+        if self._breeder.has_guests:
+            migrants = self._breeder.migrants(brood, self.n_immigrants)
+            self.n_immigrants += len(migrants)
+            self._recorder.migrants(migrants, self.generation)
         fitness = rows["fitness"]
         if self._penalty > 0.0:  # for the strategy alone: champions and reports know the task's
             fitness = fitness.copy()
             cost = self._penalty * self.pool.genes.n_connections[rows["block"]]
             rows["fitness"][:] = fitness - cost
-        if self._control is not None:
-            self._control.compare(self.pool, brood)
+        control = self._breeder.control
+        if control is not None:
+            control.compare(self.pool, brood)
         n, first = len(brood), int(rows["id"][0])
         told = self._evaluator.without_failures(brood)
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(told))
@@ -648,45 +509,13 @@ class Evolution:
 
     def _finish_generation(self, found: Summary) -> GenerationReport:
         report = self._report(found)
-        if self._control is not None:
-            self._control.look(report.mean_connections)
+        if self._breeder.control is not None:
+            self._breeder.control.look(report.mean_connections)
         self.history.append(report)
-        self._record("generation", report.data())
-        if self._arrivals:
-            self._record("arrivals", {"births": self._arrivals})
-            self._arrivals = []
-        if self._observers is not None:
-            self._observers.generation_finished(report)
+        self._recorder.generation(report, self._arrivals)
+        self._arrivals = []
         self.generation += 1
         return report
-
-    def _announce_champion(self) -> None:
-        champion = self.champion
-        if champion is not None:
-            self._record("champion", champion.data(), encode(champion.genome))
-            if self._observers is not None:
-                self._observers.champion_found(champion)
-
-    def _report_guests(self, brood: Brood) -> None:
-        """Record the immigrants of a brood, so that a replay can let them come again, and tell observers."""
-        rows, migrants = brood.rows, list[Migrant]()
-        for k in (rows["origin"] == _IMMIGRANT).nonzero()[0].tolist():
-            peer, ask = self._guests.pop(int(rows["id"][k]))
-            migrants.append(
-                Migrant(
-                    genome=self.pool.genome(int(rows["block"][k])),
-                    peer=peer,
-                    number=self.n_immigrants + len(migrants),
-                    birth=int(rows["id"][k]),
-                    ask=ask,
-                    fitness=float(rows["fitness"][k]),
-                )
-            )
-        self.n_immigrants += len(migrants)
-        for migrant in migrants:
-            self._record("immigrant", migrant.data(), encode(migrant.genome))
-        if migrants and self._observers is not None:
-            self._observers.migrants_received(migrants)
 
     def _report(self, found: Summary) -> GenerationReport:
         genes, rows = self.pool.genes, self.pool.rows
@@ -705,10 +534,12 @@ class Evolution:
             mean_nodes=nodes / max(members, 1),
             mean_connections=connections / max(members, 1),
             seconds=self.seconds,
-            metrics=self._strategy.metrics()
-            if self._exchange is None
-            else {**self._strategy.metrics(), **self._exchange.metrics()},
+            metrics=self._metrics(),
         )
+
+    def _metrics(self) -> Mapping[str, float]:
+        exchange, metrics = self._breeder.exchange, self._strategy.metrics()
+        return metrics if exchange is None else {**metrics, **exchange.metrics()}
 
     @property
     def mutations(self) -> dict[str, tuple[int, int]]:

@@ -45,7 +45,7 @@ def run_of(name: str, **sections: Any) -> Evolution:
 
 
 def exchange_of(run: Evolution) -> ZmqExchange:
-    found = run._exchange
+    found = run._breeder.exchange
     assert isinstance(found, ZmqExchange)
     assert isinstance(found, Exchange)
     return found
@@ -289,7 +289,7 @@ def test_a_run_goes_on_whatever_the_network_does_and_no_call_takes_long() -> Non
             cost, took = [], []
             for _ in range(200):
                 cpu, wall = time.thread_time(), time.perf_counter()
-                run._swap(exchange, run.pool.view())
+                run._breeder._swap(exchange, run.pool.view(), run.generation, run.n_evaluations)
                 cost.append(time.thread_time() - cpu)
                 took.append(time.perf_counter() - wall)
                 run.step()

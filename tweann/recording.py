@@ -1,0 +1,115 @@
+"""What a run that goes on tells of itself: events to its storage, calls to its observers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tweann import assembly
+from tweann.codec import encode
+from tweann.config import Config
+from tweann.interfaces import Event, Storage
+from tweann.observers import Observers
+from tweann.pool import PoolView
+from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
+from tweann.registry import Registry
+
+
+class Recorder:
+    """Writes events and calls observers, once it is open; until then it does nothing.
+
+    Attributes:
+        storage: where events go; None: it is not open.
+        sequence: the number of the next event.
+    """
+
+    def __init__(self) -> None:
+        self.storage: Storage | None = None
+        self.sequence = 0
+        self._observers: Observers | None = None
+
+    def open(self, config: Config, info: RunInfo, registry: Registry) -> None:
+        """Make storage and observers, and report the start; of a run that goes on, forget what came later."""
+        self.storage = assembly.make_storage(config, info.run_dir, registry)
+        self._observers = Observers(registry, config, info)
+        if self.sequence:  # what came after the checkpoint happens again
+            self.storage.rewind(self.sequence)
+        else:
+            data = {
+                "name": config.run.name,
+                "seed": config.run.seed,
+                "config": config.to_toml(),
+                "version": version("tweann"),
+                "started": assembly.now(),
+            }
+            self._write("run_started", info.generation, data)
+        self._observers.run_started(info)
+
+    def generation(self, report: GenerationReport, arrivals: Sequence[int]) -> None:
+        """Tell of a finished generation, and in which order its children arrived if that is not their own."""
+        self._write("generation", report.generation, report.data())
+        if arrivals:
+            self._write("arrivals", report.generation, {"births": list(arrivals)})
+        if self._observers is not None:
+            self._observers.generation_finished(report)
+
+    def champion(self, champion: Champion, generation: int) -> None:
+        """Tell of a new champion."""
+        if self.storage is not None:
+            self._write("champion", generation, champion.data(), encode(champion.genome))
+        if self._observers is not None:
+            self._observers.champion_found(champion)
+
+    def migrants(self, migrants: Sequence[Migrant], generation: int) -> None:
+        """Tell of immigrants, so that a replay can let them come again."""
+        if self.storage is not None:
+            for migrant in migrants:
+                self._write("immigrant", generation, migrant.data(), encode(migrant.genome))
+        if migrants and self._observers is not None:
+            self._observers.migrants_received(migrants)
+
+    def checkpoint(self, path: Path) -> None:
+        """Tell of a checkpoint."""
+        if self._observers is not None:
+            self._observers.checkpoint_written(path)
+
+    def finish(self, result: Result, view: PoolView) -> None:
+        """Tell of the final population and the ending."""
+        if self.storage is not None:
+            for row in view.members.tolist():
+                genome = view.genome(row)
+                individual = {
+                    "position": row,
+                    "birth": int(view.id[row]),
+                    "species": int(view.species[row]),
+                    "fitness": float(view.fitness[row]),
+                    "genome_id": genome.genome_id,
+                    "n_nodes": genome.n_nodes,
+                    "n_connections": genome.n_connections,
+                }
+                self._write("individual", result.generations, individual, encode(genome))
+            data = {key: result.data()[key] for key in ("status", "stop_reason", "solved")}
+            data |= {"n_evaluations": result.n_evaluations, "seconds": result.seconds}
+            self._write("run_finished", result.generations, data)
+            self.storage.flush()
+        if self._observers is not None:
+            self._observers.run_finished(result)
+
+    def flush(self) -> None:
+        """Make all events durable."""
+        if self.storage is not None:
+            self.storage.flush()
+
+    def close(self) -> None:
+        """Let go of the storage. Idempotent."""
+        if self.storage is not None:
+            self.storage.close()
+
+    def _write(
+        self, kind: str, generation: int, data: Mapping[str, Any], genome: bytes | None = None
+    ) -> None:
+        if self.storage is not None:
+            self.storage.append([Event(self.sequence, kind, generation, data, genome)])
+            self.sequence += 1
