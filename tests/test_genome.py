@@ -181,14 +181,15 @@ class TestRules:
 
 
 class TestIdentity:
-    def test_it_is_64_hexadecimal_digits_the_same_in_every_process(self) -> None:
+    def test_it_is_the_same_in_every_process_and_version(self) -> None:
         script = "import test_genome; print(test_genome.sample().genome_id)"
         folder = __file__.rpartition("/")[0]
         found = subprocess.run(
             [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True
         )
-        assert found.stdout.strip() == sample().genome_id
-        assert len(bytes.fromhex(sample().genome_id)) == 32
+        # written down: runs and peers of other versions and machines know genomes by it
+        known = "ea36f69295095a4430ca8de47d9a763175194732cbf8fed3a52f623a458a9913"
+        assert found.stdout.strip() == sample().genome_id == known
 
     def test_minus_zero_is_zero(self) -> None:
         zero = replaced("weight", 0, 0.0)

@@ -62,6 +62,8 @@ _KEYS = {
 _OPTIONAL = {"genome_extra"}
 _ALL_KEYS = _KEYS | _OPTIONAL
 
+#: How columns are stored.
+_I8, _F8, _U2, _U1 = (np.dtype(stored) for stored in ("<i8", "<f8", "<u2", "u1"))
 
 #: The keys whose values are no scalars.
 _CONTAINER_TYPES, _TEXT = frozenset({list, dict}), frozenset({str})
@@ -257,15 +259,15 @@ def _build(message: dict[str, Any], max_nodes: int, max_connections: int) -> Gen
     names = message["names"]
     if not all(isinstance(name, str) for name in names):
         raise FormatError("names must be a list of strings")
-    node_id = _column(message, "node_id", "<i8", np.int64)
+    node_id = _column(message, "node_id", _I8)
     n = node_id.size
-    source = _column(message, "source", "<i8", np.int64)
+    source = _column(message, "source", _I8)
     c = source.size
     if n > max_nodes or c > max_connections:
         raise FormatError(
             f"{n} nodes and {c} connections exceed the caps of {max_nodes} and {max_connections}"
         )
-    enabled = _column(message, "enabled", "u1", np.uint8)
+    enabled = _column(message, "enabled", _U1)
     if enabled.size != -(-c // 8):
         raise FormatError(f"enabled has {enabled.size} bytes, expected one bit for each of {c}")
     return Genome(
@@ -274,29 +276,32 @@ def _build(message: dict[str, Any], max_nodes: int, max_connections: int) -> Gen
         node_id=node_id,
         activation=_names(message, "activation", names),
         aggregation=_names(message, "aggregation", names),
-        bias=_column(message, "bias", "<f8", np.float64),
+        bias=_column(message, "bias", _F8),
         source=source,
-        target=_column(message, "target", "<i8", np.int64),
-        weight=_column(message, "weight", "<f8", np.float64),
-        enabled=np.unpackbits(enabled, count=c).astype(np.bool_),
+        target=_column(message, "target", _I8),
+        weight=_column(message, "weight", _F8),
+        enabled=np.unpackbits(enabled, count=c).view(np.bool_),
         node_extra=_extra(message, "node_extra", names),
         connection_extra=_extra(message, "connection_extra", names),
         genome_extra=_numbers(message.get("genome_extra", {})),
     )
 
 
-def _column(message: dict[str, Any], key: str, stored: str, used: type) -> NDArray[Any]:
+def _column(message: dict[str, Any], key: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a column as this machine holds it; where that is as it came, without a copy."""
     blob = message[key]
-    if not isinstance(blob, bytes) or len(blob) % np.dtype(stored).itemsize:
-        raise FormatError(f"{key} must be binary, whole items of type {stored}")
-    return np.frombuffer(blob, dtype=stored).astype(used, copy=False)
+    if not isinstance(blob, bytes) or len(blob) % dtype.itemsize:
+        raise FormatError(f"{key} must be binary, whole items of type {dtype.str}")
+    column: NDArray[Any] = np.frombuffer(blob, dtype)
+    return column if dtype.isnative else column.astype(dtype.newbyteorder("="))
 
 
 def _names(message: dict[str, Any], key: str, names: list[str]) -> tuple[str, ...]:
-    codes = _column(message, key, "<u2", np.uint16).tolist()
-    if max(codes, default=-1) >= len(names):
-        raise FormatError(f"{key} points beyond the {len(names)} names")
-    return tuple([names[code] for code in codes])
+    codes = _column(message, key, _U2).tolist()
+    try:
+        return tuple(map(names.__getitem__, codes))
+    except IndexError:
+        raise FormatError(f"{key} points beyond the {len(names)} names") from None
 
 
 def _extra(message: dict[str, Any], key: str, names: list[str]) -> dict[str, NDArray[Any]]:
@@ -304,7 +309,7 @@ def _extra(message: dict[str, Any], key: str, names: list[str]) -> dict[str, NDA
     return {
         name: codes_of(name, _names(columns, name, names))
         if name in CODED_COLUMNS
-        else _column(columns, name, "<f8", np.float64)
+        else _column(columns, name, _F8)
         for name in columns
     }
 

@@ -6,6 +6,7 @@ The pool never holds such objects; one is made when somebody asks for it.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,6 +41,7 @@ from tweann.network import Network, NetworkSlice
 from tweann.rules import CONNECTION_KEYS, NODE_KEYS, check_genome
 
 FORMAT_VERSION: Final = 1
+_LITTLE: Final = sys.byteorder == "little"
 
 _COLUMNS: Final[dict[str, DTypeLike]] = {
     "node_id": np.int64,
@@ -66,6 +68,7 @@ class Genome:
         enabled: (c,) bool.
         node_extra, connection_extra: optional columns by name, (n,) and (c,); codes where `CODED_COLUMNS` has names.
         genome_extra: optional values of the whole genome, by name.
+        recurrent: whether some connection gene, enabled or not, is recurrent.
 
     Raises:
         GenomeError: it breaks a rule; the message says which, and where.
@@ -84,16 +87,17 @@ class Genome:
     node_extra: Mapping[str, Float] = field(default_factory=dict)
     connection_extra: Mapping[str, Float] = field(default_factory=dict)
     genome_extra: Mapping[str, float] = field(default_factory=dict)
+    recurrent: bool = field(init=False)
 
     def __post_init__(self) -> None:
         for name, dtype in _COLUMNS.items():
             object.__setattr__(self, name, _frozen(name, getattr(self, name), dtype))
         for group in ("node_extra", "connection_extra"):
-            columns = getattr(self, group).items()
-            frozen = {name: _frozen(name, column, np.float64) for name, column in columns}
+            columns = getattr(self, group)
+            frozen = {name: _frozen(name, columns[name], np.float64) for name in columns}
             object.__setattr__(self, group, frozen)
         object.__setattr__(self, "genome_extra", dict(self.genome_extra))
-        check_genome(self)
+        object.__setattr__(self, "recurrent", check_genome(self))
         if self.node_extra or self.connection_extra or self.genome_extra:
             check_columns(self.node_extra, self.connection_extra, self.genome_extra, self.node_id)
 
@@ -113,11 +117,6 @@ class Genome:
         hidden = (self.node_id >> HASH_BITS > 0) & (self.node_id < FIRST_OUTPUT)
         return int(hidden.sum())
 
-    @property
-    def recurrent(self) -> bool:
-        """Whether some connection gene, enabled or not, is recurrent."""
-        return bool((self.source >= self.target).any())
-
     @cached_property
     def genome_id(self) -> str:
         """BLAKE2b-256, in hexadecimal, of structure and parameters: equal networks have equal ids.
@@ -127,10 +126,10 @@ class Genome:
         """
         # The sizes first: what is not delimited must not be read in two ways.
         sizes = f"{self.n_inputs} {self.n_outputs} {self.n_nodes} {self.n_connections}"
-        parts = [f"tweann genome {HASH_VERSION} {sizes}\n".encode()]
+        parts: list[bytes | memoryview] = [f"tweann genome {HASH_VERSION} {sizes}\n".encode()]
         for name in ("node_id", "bias", "source", "target", "weight"):
             parts += (name.encode(), b"\n", _canonical(getattr(self, name)))
-        parts += (b"enabled\n", np.packbits(self.enabled).tobytes())
+        parts += (b"enabled\n", np.packbits(self.enabled).data)
         parts.append("\n".join((*self.activation, *self.aggregation, "")).encode())
         for columns in (self.node_extra, self.connection_extra):
             if columns:
@@ -311,11 +310,11 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _canonical(column: NDArray[Any]) -> bytes:
-    """Return little-endian bytes with -0 as 0."""
+def _canonical(column: NDArray[Any]) -> memoryview:
+    """Return the column little-endian, with -0 as 0."""
     if column.dtype.kind == "f":
-        return (column + 0.0).astype("<f8", copy=False).tobytes()
-    return column.astype("<i8", copy=False).tobytes()
+        column = column + 0.0
+    return (column if _LITTLE else column.astype(column.dtype.newbyteorder("<"))).data
 
 
 def check_fits(genome: Genome, layout: Layout) -> None:
@@ -332,11 +331,14 @@ def check_fits(genome: Genome, layout: Layout) -> None:
         )
     if genome.recurrent and not layout.recurrent:
         raise GenomeError("the genome has recurrent connections: set genome.recurrent = true")
-    unknown = set(genome.activation).difference(layout.activations)
-    if unknown:
+    codes = layout.activation_codes
+    if not all(map(codes.__contains__, genome.activation)):
+        unknown = min(set(genome.activation) - codes.keys())
         raise GenomeError(
-            f"unknown activation {min(unknown)!r}: known are {', '.join(layout.activations)}"
+            f"unknown activation {unknown!r}: known are {', '.join(layout.activations)}"
         )
+    if not genome.node_extra and not genome.connection_extra:
+        return
     needed = needed_groups({**genome.node_extra, **genome.connection_extra}) - {*layout.groups}
     if needed:
         raise GenomeError(
@@ -372,7 +374,7 @@ def write_block(genes: Genes, block: int, genome: Genome, layout: Layout) -> Non
     n, c = genome.n_nodes, genome.n_connections
     genes.n_nodes[block], genes.n_connections[block] = n, c
     genes.node_id[block, :n] = genome.node_id
-    genes.activation[block, :n] = [layout.activations.index(a) for a in genome.activation]
+    genes.activation[block, :n] = [*map(layout.activation_codes.__getitem__, genome.activation)]
     genes.aggregation[block, :n] = [AGGREGATIONS.index(a) for a in genome.aggregation]
     genes.bias[block, :n] = genome.bias
     genes.source[block, :c] = genome.source

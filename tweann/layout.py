@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +68,11 @@ class Layout:
             )
 
     @property
+    def activation_codes(self) -> Mapping[str, int]:
+        """The code of each activation that genomes may have."""
+        return _codes(self.activations)
+
+    @property
     def node_columns(self) -> tuple[tuple[str, float], ...]:
         """Names and defaults of the optional node columns."""
         return tuple(c for group in self.groups for c in COLUMN_GROUPS[group].node)
@@ -89,3 +96,8 @@ class Layout:
     def connection_defaults(self) -> Float:
         """(n_extra,) values of the optional columns of a new connection."""
         return np.array([default for _, default in self.connection_columns], dtype=np.float64)
+
+
+@lru_cache(16)
+def _codes(names: tuple[str, ...]) -> Mapping[str, int]:
+    return {name: code for code, name in enumerate(names)}

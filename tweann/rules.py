@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from tweann.errors import GenomeError
 from tweann.genes import AGGREGATIONS, MAX_CONNECTIONS, MAX_NODES
 from tweann.kernels.ids import FIRST_OUTPUT, HASH_BITS
-from tweann.kernels.validate import is_sound
+from tweann.kernels.validate import examine
 
 if TYPE_CHECKING:
     from tweann.genome import Genome
@@ -24,8 +25,18 @@ NODE_KEYS: Final = {"id", "kind", "depth", "activation", "aggregation", "bias"}
 CONNECTION_KEYS: Final = {"source", "target", "innovation", "weight", "enabled", "recurrent"}
 
 
-def check_genome(g: Genome) -> None:
-    """Raise `GenomeError` unless every rule of genomes holds."""
+@lru_cache(256)
+def is_name(text: str) -> bool:
+    """Return whether an activation or an optional column may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
+def check_genome(g: Genome) -> bool:
+    """Return whether some connection gene, enabled or not, is recurrent.
+
+    Raises:
+        GenomeError: a rule of genomes does not hold.
+    """
     n, c = g.n_nodes, g.n_connections
     if g.n_inputs < 0 or g.n_outputs < 1 or g.n_inputs + g.n_outputs > MAX_NODES:
         raise GenomeError(
@@ -34,12 +45,12 @@ def check_genome(g: Genome) -> None:
         )
     if n > MAX_NODES or c > MAX_CONNECTIONS:
         raise GenomeError(f"{n} nodes and {c} connections exceed {MAX_NODES} and {MAX_CONNECTIONS}")
-    lengths = {len(g.activation), len(g.aggregation), g.bias.size, *map(len, g.node_extra.values())}
-    if lengths - {n}:
-        raise GenomeError(f"node columns of different lengths: {sorted(lengths | {n})}")
-    lengths = {g.target.size, g.weight.size, g.enabled.size, *map(len, g.connection_extra.values())}
-    if lengths - {c}:
-        raise GenomeError(f"connection columns of different lengths: {sorted(lengths | {c})}")
+    lengths = [len(g.activation), len(g.aggregation), g.bias.size, *map(len, g.node_extra.values())]
+    if lengths.count(n) < len(lengths):
+        raise GenomeError(f"node columns of different lengths: {sorted({n, *lengths})}")
+    lengths = [g.target.size, g.weight.size, g.enabled.size, *map(len, g.connection_extra.values())]
+    if lengths.count(c) < len(lengths):
+        raise GenomeError(f"connection columns of different lengths: {sorted({c, *lengths})}")
     if not _AGGREGATIONS.issuperset(g.aggregation):
         unknown = set(g.aggregation) - _AGGREGATIONS
         raise GenomeError(
@@ -47,26 +58,25 @@ def check_genome(g: Genome) -> None:
         )
     for extra, taken in ((g.node_extra, NODE_KEYS), (g.connection_extra, CONNECTION_KEYS)):
         for name in extra:
-            if name in taken or not _NAME.fullmatch(name):
+            if name in taken or not is_name(name):
                 raise GenomeError(f"{name!r:.60} cannot be the name of an optional column")
     for name in g.genome_extra:
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise GenomeError(f"{name!r:.60} cannot be the name of an optional value")
     for name in set(g.activation):
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise GenomeError(
                 f"activation {name!r:.60} is no name: expected up to {MAX_NAME} letters, digits, "
                 "'_', '.' and '-'"
             )
-    n_first = int(np.searchsorted(g.node_id, 1 << HASH_BITS))  # inputs, if the ids are sorted
-    if (
-        g.activation[:n_first].count("identity") == g.aggregation[:n_first].count("sum") == n_first
-        and all(
+    found = examine(g.n_inputs, g.n_outputs, g.node_id, g.bias, g.source, g.target, g.weight)
+    if found >= 0:
+        n_first = found >> 1
+        first_names = g.activation[:n_first].count("identity"), g.aggregation[:n_first].count("sum")
+        if first_names == (n_first, n_first) and all(
             np.isfinite(e).all() for e in (*g.node_extra.values(), *g.connection_extra.values())
-        )
-        and is_sound(g.n_inputs, g.n_outputs, g.node_id, g.bias, g.source, g.target, g.weight)
-    ):
-        return
+        ):
+            return bool(found & 1)
     # something is wrong: find out what
     for name, values in (
         ("bias", g.bias),
@@ -109,3 +119,4 @@ def check_genome(g: Genome) -> None:
         raise GenomeError("an input is the target of a connection")
     if ((source >= FIRST_OUTPUT) & (source < target)).any():
         raise GenomeError("a forward connection leads from an output to an output")
+    raise GenomeError("a rule of genomes is broken that no message is written for")

@@ -10,7 +10,7 @@ from tweann.kernels.ids import FIRST_OUTPUT, find_node, is_input
 
 
 @kernel
-def is_sound(
+def examine(
     n_inputs: int,
     n_outputs: int,
     node_id: Int,
@@ -18,8 +18,8 @@ def is_sound(
     source: Int,
     target: Int,
     weight: Float,
-) -> bool:
-    """Return whether a genome's structure and numbers break no rule; which one they break is said elsewhere.
+) -> int:
+    """Say whether a genome's structure and numbers break no rule; which one they break is said elsewhere.
 
     Args:
         n_inputs, n_outputs: sizes of the network.
@@ -27,31 +27,36 @@ def is_sound(
         source, target, weight: (c,) connection genes.
 
     Returns:
-        True if all numbers are finite; node ids are ascending, and neither an input nor an output beyond the
+        -1 if a rule is broken; otherwise twice the number of inputs among its nodes, and 1 more if some connection
+        is recurrent. The rules: all numbers are finite; node ids are ascending, and neither an input nor an output beyond the
         sizes; inputs have bias 0; connections are sorted by (target, source), each pair once, and have both ends
         among the nodes; none leads to an input, and no forward one from an output to an output.
 
     Cost: O(n + c log n), no allocation; 2 µs for 50 nodes and 200 connections.
     """
     n = node_id.size
-    before = -1
+    before, n_first, recurrent = -1, 0, 0
     for i in range(n):
         node = node_id[i]
         if node <= before or node >= FIRST_OUTPUT + n_outputs or not math.isfinite(bias[i]):
-            return False
-        if is_input(node) and (node >= n_inputs or bias[i] != 0.0):
-            return False
+            return -1
+        if is_input(node):
+            if node >= n_inputs or bias[i] != 0.0:
+                return -1
+            n_first += 1
         before = node
     last_target, last_source = -1, -1
     for k in range(source.size):
         s, t = source[k], target[k]
         if t < last_target or (t == last_target and s <= last_source):
-            return False
+            return -1
         if t != last_target and find_node(node_id, n, t) < 0:
-            return False
+            return -1
         if find_node(node_id, n, s) < 0 or is_input(t) or not math.isfinite(weight[k]):
-            return False
-        if s >= FIRST_OUTPUT and s < t:
-            return False
+            return -1
+        if s >= t:
+            recurrent = 1
+        elif s >= FIRST_OUTPUT:
+            return -1
         last_target, last_source = t, s
-    return True
+    return 2 * n_first + recurrent
