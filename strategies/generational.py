@@ -147,7 +147,8 @@ class Generational:
         """Put the children into species; they replace all but the elites."""
         old, new = pool.fitness, brood.fitness
         before = self._ids.searchsorted(pool.species)
-        spent = int(brood.n_evaluations.sum())
+        restart = self._settings.restart
+        spent = int(brood.n_evaluations.sum()) if restart else 0
         if self._anew:
             index = len(pool) + np.arange(len(brood))
         else:
@@ -155,7 +156,7 @@ class Generational:
             index = select_generation(
                 old, new, self._ranking, self._settings.population, self._parameters
             )
-        self._spent, self._anew = spent, 0 < self._settings.restart <= spent
+        self._spent, self._anew = spent, 0 < restart <= spent
         position = np.concatenate((before, self._assign(pool, brood)))[index]
         species = self._ids[position]
         self._update(position, np.concatenate((old, new))[index])

@@ -167,8 +167,9 @@ class Evaluator:
         rows, part = brood.rows, slice(start, start + e.fitness.size)
         for name in ("fitness", "validation", "solved", "steps", "flags", "n_evaluations"):
             rows[name][part] = getattr(e, name)
-        rows["descriptor"][part] = e.descriptor
-        rows["objectives"][part] = e.objectives
+        for name, values in (("descriptor", e.descriptor), ("objectives", e.objectives)):
+            if values.shape[1]:
+                rows[name][part] = values
         if e.weights is not None and e.biases is not None:
             genes, blocks = self._pool.genes, rows["block"][part]
             genes.weight[blocks, : e.weights.shape[1]] = e.weights

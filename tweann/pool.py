@@ -76,7 +76,8 @@ class RowsView:
     def __getattr__(self, name: str) -> NDArray[Any]:
         if name.startswith("_") or name not in self._rows:
             raise AttributeError(name)
-        return self[name]
+        column = self.__dict__[name] = self[name]  # found without this call from now on
+        return column
 
     @property
     def blocks(self) -> Int:
@@ -183,6 +184,7 @@ class GenomePool:
         self.genes: Genes = empty_genes(0, nodes, connections, layout)
         self._free: Int = np.zeros(0, np.int64)
         self.rows: Rows = self._format.make(0)
+        self._no_rows: Rows = self._format.make(0)
         self.mutations = np.zeros((len(MutationOperator), 2), np.int64)
 
     def __len__(self) -> int:
@@ -341,10 +343,9 @@ class GenomePool:
 
         def breed_slice(start: int, stop: int) -> None:
             counts = np.zeros_like(self.mutations)
-            marks = np.empty(room, np.bool_)
-            breed(self.genes, litter, start, stop, parameters, marks, counts)
+            marks, rng = np.empty(room, np.bool_), np.empty(1, np.uint64)
+            breed(self.genes, litter, start, stop, parameters, marks, rng, counts)
             if enrichment is not None:
-                rng = np.empty(1, np.uint64)
                 enrich(self.genes, litter, start, stop, parameters, enrichment, rng, counts)
             partial.append(counts)
 
@@ -426,7 +427,7 @@ class GenomePool:
         gone = np.concatenate((self.rows["block"], brood.rows["block"]))[~stays]
         self.rows = rows
         self.release(gone)
-        brood.rows = self.make_rows(0)
+        brood.rows = self._no_rows
 
     # ------------------------------------------------------------------ state
 

@@ -7,7 +7,7 @@ together; by name each is a contiguous array.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -34,6 +34,9 @@ ROW_COLUMNS: dict[str, tuple[DTypeLike, Any]] = {
     "group": (np.int64, 0),  # as in `tweann.interfaces.BreedingPlan`
     "tuned": (np.bool_, True),  # likewise
 }
+
+#: From so many rows on it is worth a look whether most stay where they are.
+_MANY: Final = 1000
 
 
 class RowFormat:
@@ -104,28 +107,38 @@ class Rows(Mapping[str, NDArray[Any]]):
 
     def joined(self, other: Rows, index: Int) -> Rows:
         """Return the rows ``index`` of these and, counted on from there, those of ``other``."""
-        n = min(self.n, index.size)
-        changed = np.concatenate(
-            ((index[:n] != np.arange(n)).nonzero()[0], np.arange(n, index.size))
-        )
-        children = index[changed] - self.n
-        if 2 * changed.size < index.size and children.min(initial=0) >= 0:
-            # others take the places of a few: half the time, for the 10,000 elites of an archive
-            matrices = [
-                _with_changed(a, b, n, changed, children)
-                for a, b in zip(self._matrices, other._matrices, strict=True)
-            ]
-            wide = {
-                name: _with_changed(a.T, other._wide[name].T, n, changed, children).T
-                for name, a in self._wide.items()
-            }
-            return Rows(self._format, matrices, wide)
+        if index.size >= _MANY:
+            few = self._few_changed(other, index)
+            if few is not None:
+                return few
         matrices = [
             np.concatenate((a, b), axis=1).take(index, axis=1)
             for a, b in zip(self._matrices, other._matrices, strict=True)
         ]
         wide = {
-            name: np.concatenate((a, other._wide[name]))[index] for name, a in self._wide.items()
+            name: np.concatenate((a, other._wide[name]))[index]
+            if a.shape[1]
+            else np.zeros((index.size, 0))
+            for name, a in self._wide.items()
+        }
+        return Rows(self._format, matrices, wide)
+
+    def _few_changed(self, other: Rows, index: Int) -> Rows | None:
+        """Return what `joined` does where others take the places of a few: half the time, for the elites of an archive."""
+        n = min(self.n, index.size)
+        changed = np.concatenate(
+            ((index[:n] != np.arange(n)).nonzero()[0], np.arange(n, index.size))
+        )
+        children = index[changed] - self.n
+        if 2 * changed.size >= index.size or children.min(initial=0) < 0:
+            return None
+        matrices = [
+            _with_changed(a, b, n, changed, children)
+            for a, b in zip(self._matrices, other._matrices, strict=True)
+        ]
+        wide = {
+            name: _with_changed(a.T, other._wide[name].T, n, changed, children).T
+            for name, a in self._wide.items()
         }
         return Rows(self._format, matrices, wide)
 

@@ -108,7 +108,7 @@ def test_every_child_is_the_twins_and_parents_stay(
 ) -> None:
     genes, litter, template, marks = nursery(plan)
     p = parameters(template, v, seed, stream, keep_rate, warm)
-    breed(genes, litter, 0, len(plan.births), p, marks, counters())
+    breed(genes, litter, 0, len(plan.births), p, marks, np.empty(1, np.uint64), counters())
     for birth, block in zip(plan.births, litter.child, strict=True):
         child = unpack(genes, block)
         assert child == twins.breed(
@@ -130,10 +130,19 @@ def test_slices_in_any_order_breed_the_same_children_and_count_alike(
     whole, sliced = nursery(plan, 1), nursery(plan, 2)
     in_one, in_two = counters(), counters()
     p = parameters(whole.template, v, 1, 2, 0.5, False)
-    breed(whole.genes, whole.litter, 0, n, p, whole.marks, in_one)
+    breed(whole.genes, whole.litter, 0, n, p, whole.marks, np.empty(1, np.uint64), in_one)
     p = parameters(sliced.template, v, 1, 2, 0.5, False)
     for start, stop in ((cut, n), (0, cut)):
-        breed(sliced.genes, sliced.litter, start, stop, p, sliced.marks, in_two)
+        breed(
+            sliced.genes,
+            sliced.litter,
+            start,
+            stop,
+            p,
+            sliced.marks,
+            np.empty(1, np.uint64),
+            in_two,
+        )
     assert [unpack(whole.genes, b) for b in whole.litter.child] == [
         unpack(sliced.genes, b) for b in sliced.litter.child
     ]
@@ -159,7 +168,7 @@ def test_births_seeds_and_islands_each_give_other_children() -> None:
         )
         p = parameters(int(block), v, seed, stream, 1.0, False)
         marks = np.zeros(genes.node_id.shape[1], np.bool_)
-        breed(genes, litter, 0, 1, p, marks, counters())
+        breed(genes, litter, 0, 1, p, marks, np.empty(1, np.uint64), counters())
         children.append(unpack(genes, child))
         assert children[-1] == twins.breed(birth, genome, seed, stream, 1.0, False, 0.75, v)
     assert all(a != b for i, a in enumerate(children) for b in children[:i])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Float, Genes, Int, Operator, UInt8
-from tweann.kernels._jit import allocating_kernel, kernel
+from tweann.kernels._jit import kernel
 from tweann.kernels.crossover import crossover
 from tweann.kernels.edit import copy_genome
 from tweann.kernels.grow import grow
@@ -131,7 +131,7 @@ def get_values(genes: Genes, block: int, out: Float) -> int:
     return at
 
 
-@allocating_kernel
+@kernel
 def breed(
     genes: Genes,
     litter: Litter,
@@ -139,6 +139,7 @@ def breed(
     stop: int,
     p: BreedingParameters,
     marks: NDArray[np.bool_],
+    rng: UInt64Array,
     counts: Int,
 ) -> None:
     """Breed children ``start`` to ``stop``. Slices may run at the same time: no two share a block.
@@ -148,10 +149,9 @@ def breed(
         litter: who with whom.
         start, stop: which children.
         p: parameters.
-        marks: (>= N,) room to work in, one a thread.
+        marks, rng: (>= N,) and (1,), room to work in, one a thread.
         counts: (n_operators, 2), one a thread: mutations applied, without a legal place.
     """
-    rng: UInt64Array = np.empty(1, np.uint64)
     for i in range(start, stop):
         operator, child = litter.operator[i], litter.child[i]
         number = np.uint64(litter.birth[i])
