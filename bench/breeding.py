@@ -73,6 +73,7 @@ class Litters:
         config = config_for(self.layout, mutation=mutation, genome=genome or {})
         self._parameters: BreedingParameters = make_breeding(config, self.layout, 0)
         self._marks = np.empty(self.layout.max_nodes, np.bool_)
+        self._rng = np.empty(1, np.uint64)
         #: (n_operators, 2) mutations applied, without a legal place.
         self.counts = np.zeros((len(MutationOperator), 2), np.int64)
         self._births = 0
@@ -90,7 +91,7 @@ class Litters:
             np.zeros(self.n, np.int64),
         )
         self._births += self.n
-        breed(self.genes, litter, 0, self.n, self._parameters, self._marks, self.counts)
+        breed(self.genes, litter, 0, self.n, self._parameters, self._marks, self._rng, self.counts)
 
     def grow_up(self) -> None:
         """Let the children take the parents' place."""
