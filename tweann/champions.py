@@ -63,10 +63,12 @@ class ChampionFinder:
             k = found.best_valid
             if k < 0:
                 return None
-            k, last, solved, metrics = self._try_groups(brood, k)
+            solved, metrics = False, {}
+            if self._task.tests_champion:
+                k, last, solved, metrics = self._try_groups(brood, k)
+                done = n_evaluations + int(brood.rows["n_evaluations"][:last].sum())
             if not solved and value[k] <= self._value:
                 return None
-            done = n_evaluations + int(brood.rows["n_evaluations"][:last].sum())
         self._value = float(value[k])
         self.champion = Champion(
             genome=self._pool.genome(int(brood.rows["block"][k])),
@@ -109,7 +111,7 @@ class ChampionFinder:
             self.champion = Champion(decode(state["genome"], layout), **figures, layout=layout)
 
     def _try_groups(self, brood: Brood, best: int) -> tuple[int, int, bool, Mapping[str, float]]:
-        """Test the best of each group, one group after the other, until one solves the task.
+        """Test the best of each group, one group after the other, until one passes the task's test of champions.
 
         Args:
             brood: none of it is solved by its evaluation.
@@ -122,7 +124,7 @@ class ChampionFinder:
         value, n = np.nan_to_num(brood.rows["validation"], nan=-np.inf), len(brood)
         edges = (np.flatnonzero(np.diff(brood.rows["group"])) + 1).tolist()
         found: Mapping[str, float] = {}
-        for first, last in pairwise([0, *edges, n]) if self._task.tests_champion else ():
+        for first, last in pairwise([0, *edges, n]):
             k = first + int(np.argmax(value[first:last]))
             if value[k] == -np.inf:
                 continue
