@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import zmq
+from loopback import free_endpoints
 
 from tweann.bridge.bounded import DropOldest
 from tweann.bridge.customs import Customs, Identity
@@ -83,17 +84,17 @@ def send(endpoint: str, batch: int, stop: Any, folder: str | None) -> None:
     if folder is not None:
         keys = read_keys(Path(folder, "b.key_secret"))
         start_authenticator(context, AllowList(Path(folder, "allow.toml"), "tweann"), "tweann")
-    socket = publisher(context, zmq.XPUB, 64, keys, "tweann")
+    out = publisher(context, zmq.XPUB, 64, keys, "tweann")
     # A publisher drops what a subscriber has no room for. Here it waits, so that what is measured is the receiver.
-    socket.setsockopt(zmq.XPUB_NODROP, 1)
-    socket.setsockopt(zmq.SNDTIMEO, 100)
-    socket.bind(endpoint)
-    socket.recv()
+    out.setsockopt(zmq.XPUB_NODROP, 1)
+    out.setsockopt(zmq.SNDTIMEO, 100)
+    out.bind(endpoint)
+    out.recv()
     sequence = 0
     while not stop.is_set():
         body, n = bodies[sequence % len(bodies)]
         try:
-            socket.send_multipart(pack(header_of(body, n, sequence), body))
+            out.send_multipart(pack(header_of(body, n, sequence), body))
         except zmq.Again:
             continue
         sequence += 1
@@ -106,7 +107,7 @@ def throughput(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _throughput(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    endpoint = "tcp://127.0.0.1:5790"
+    (endpoint,) = free_endpoints(1)
     secure: dict[str, Any] = {}
     entry: dict[str, Any] = {"name": "b", "endpoint": endpoint}
     if arguments.curve:
@@ -173,7 +174,7 @@ def neighbour(name: str, endpoints: dict[str, str], task: str, stop: Any) -> Non
 
 def cost(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure what the bridge takes of an island's CPU time at the default policy, with two neighbours."""
-    endpoints = {name: f"tcp://127.0.0.1:{5791 + k}" for k, name in enumerate("abc")}
+    endpoints = dict(zip("abc", free_endpoints(3), strict=True))
     processes = multiprocessing.get_context("spawn")
     stop = processes.Event()
     others = [
@@ -185,7 +186,7 @@ def cost(arguments: argparse.Namespace) -> dict[str, Any]:
     watched = island_of("a", endpoints, arguments.task, 10**9)
     try:
         watched.step()  # sockets and kernels
-        exchange: Any = watched._exchange
+        exchange: Any = watched._breeder.exchange
         while len(exchange.peer.customs.origins) < 2:
             time.sleep(0.05)
         spent, slowest = 0.0, 0.0
