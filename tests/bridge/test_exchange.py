@@ -7,6 +7,7 @@ import multiprocessing
 import threading
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tweann.evolution import Evolution
 from tweann.genes import Origin
 from tweann.interfaces import Exchange
 from tweann.kernels.distance import DistanceCoefficients
+from tweann.network import Network
 from tweann.plugins.sqlite import SqliteStorage
 from tweann.registry import Registry
 from tweann.replay import replay
@@ -259,6 +261,38 @@ def test_islands_with_one_seed_and_different_names_differ(tmp_path: Path) -> Non
             run.step()
             first.append(members(run))
     assert first[0] == first[2] != first[1]
+
+
+def boast(network: Network) -> float:
+    """Claim a fitness that no genome of `weight`'s task has."""
+    del network
+    return 1e9
+
+
+def test_a_false_fitness_is_worth_nothing_elsewhere() -> None:
+    names = {name: endpoint() for name in "ab"}
+    listed = [{"name": name, "endpoint": at} for name, at in names.items()]
+    base = {"peers": listed, "every": 1.0} | QUICK
+
+    def island(name: str, function: Callable[[Network], float]) -> Evolution:
+        bridge = {"name": name, "bind": names[name], **base}
+        task = PythonTask(function, 2, 1, name="weight")  # the same task, as far as peers can see
+        return Evolution(QUIET | {"strategy": {"population": 10}, "bridge": bridge}, task=task)
+
+    with island("a", boast) as liar, island("b", weight) as run:
+        deadline = time.monotonic() + 60.0
+        while run.n_immigrants < 4:
+            assert time.monotonic() < deadline
+            liar.step()
+            run.step()
+            time.sleep(0.01)
+            view = run.pool.view()
+            scored = [weight(view.genome(i).network()) for i in range(len(view))]
+            np.testing.assert_array_equal(view.fitness, scored)
+        assert liar.champion is not None
+        assert liar.champion.fitness == 1e9
+        assert run.champion is not None
+        assert run.champion.fitness < 1e3
 
 
 def test_a_run_that_hears_nothing_is_the_run_without_a_network() -> None:
