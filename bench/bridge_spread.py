@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tweann.bridge.topology import heard_by
+from tweann.topologies import heard_by
 
 Ints = NDArray[np.int64]
 

@@ -11,7 +11,6 @@ import numpy as np
 from pydantic import BaseModel
 
 from tweann.bridge.customs import Identity
-from tweann.bridge.emigration import bred_here, draw, most_diverse, one_a_cell
 from tweann.bridge.fingerprint import randomness_fingerprint, task_fingerprint
 from tweann.bridge.peer import Peer
 from tweann.bridge.settings import BridgeSettings
@@ -19,6 +18,7 @@ from tweann.errors import ConfigError
 from tweann.genes import Int
 from tweann.interfaces import ExchangeContext, Immigrant
 from tweann.kernels.distance import DistanceCoefficients
+from tweann.migration import bred_here, draw, most_diverse, one_a_cell
 from tweann.pool import PoolView
 
 #: The strategy offers so many times what is sent: some may be immigrants, or known to have been sent.

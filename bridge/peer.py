@@ -30,11 +30,11 @@ from tweann.bridge.protocol import (
 from tweann.bridge.security import AllowList, read_keys, start_authenticator
 from tweann.bridge.settings import BridgeSettings, PeerEntry, is_local, read_peers
 from tweann.bridge.sockets import client, publisher
-from tweann.bridge.topology import heard_by
 from tweann.errors import ConfigError
 from tweann.genome import Genome
 from tweann.interfaces import Immigrant
 from tweann.layout import Layout
+from tweann.topologies import heard_by
 
 #: Status of the bridge, in the run's folder.
 STATUS_FILE: Final = "peers.json"

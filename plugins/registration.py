@@ -31,6 +31,9 @@ def tweann_storages() -> Mapping[str, str]:
 def tweann_observers() -> Mapping[str, str]:
     return {
         "metrics": "tweann.plugins.metrics:MetricsFile",
+        "one-fifth": "tweann.plugins.one_fifth:OneFifth",
         "progress": "tweann.plugins.progress:Progress",
         "prometheus": "tweann.plugins.prometheus:Prometheus",
+        "resources": "tweann.plugins.resources:Resources",
+        "stagnation": "tweann.plugins.stagnation:Stagnation",
     }

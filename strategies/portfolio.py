@@ -10,6 +10,7 @@ the others; no share sinks below ``least_share``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Final, cast
 
 import numpy as np
@@ -20,9 +21,11 @@ from pydantic import BaseModel, Field, model_validator
 from tweann.config.sections import Section
 from tweann.genes import Float, Int
 from tweann.interfaces import BreedingPlan, State, Strategy, StrategyContext, Survivors
+from tweann.migration import best
 from tweann.pool import BroodView, PoolView
 from tweann.strategies.generational import Generational, GenerationalSettings
 from tweann.strategies.racing import Racing, RacingSettings
+from tweann.strategies.tenants import Tenants
 
 #: The arms, in the order of the settings' shares; positions are the values of the column ``arm``.
 ARMS: Final = ("racing", "memetic", "neat")
@@ -77,11 +80,12 @@ class Portfolio:
 
     def __init__(self, settings: PortfolioSettings, context: StrategyContext) -> None:
         self._settings = settings
-        self._arms: tuple[Strategy, ...] = (
+        arms: tuple[Strategy, ...] = (
             Racing(settings.racing, context),
             Generational(settings.memetic, context),
             Generational(settings.neat, context),
         )
+        self._arms = Tenants("arm", dict(zip(ARMS, arms, strict=True)))
         given = np.array([getattr(settings.shares, name) for name in ARMS])
         self._priors: Float = given / given.sum()
         self._spent = np.zeros(len(ARMS), np.int64)
@@ -96,43 +100,19 @@ class Portfolio:
     def ask(self, pool: PoolView, n: int, rng: Generator) -> BreedingPlan:
         """Return the plan of the arm whose turn it is."""
         self._turn = self._choose()
-        rows = self._rows(pool, self._turn)
-        plan = self._arms[self._turn].ask(pool.part(rows), n, rng)
-        size = len(plan)
-        tuned = np.full(size, self._turn == _MEMETIC)
-        homes = np.append(rows, -1)  # -1, no parent, indexes the -1 at the end
-        return BreedingPlan(
-            plan.operator,
-            homes[plan.parent_a],
-            homes[plan.parent_b],
-            plan.strength,
-            plan.values,
-            plan.group,
-            tuned,
-        )
+        plan = self._arms.ask(pool, self._turn, n, rng)
+        return replace(plan, tuned=np.full(len(plan), self._turn == _MEMETIC))
 
     def tell(self, pool: PoolView, brood: BroodView) -> Survivors:
         """Let the arm select among its own; those of the others stay as they are."""
         arm = self._turn
-        rows = self._rows(pool, arm)
-        found = self._arms[arm].tell(pool.part(rows), brood)
         self._account(arm, int(brood.n_evaluations.sum()), brood.fitness)
-        own = np.asarray(found.index)
-        own = np.concatenate((rows, len(pool) + np.arange(len(brood))))[own]
-        others = np.flatnonzero(pool["arm"] != arm)
-        index = np.concatenate((own, others))
-        given = found.columns.get("species", np.full(own.size, -1))
-        columns = {
-            "arm": np.concatenate((np.full(own.size, arm), pool["arm"][others])),
-            "species": np.concatenate((np.asarray(given), pool.species[others])),
-        }
-        return Survivors(index, columns=columns)
+        return self._arms.tell(pool, brood, (arm,), np.full(len(brood), arm))
 
     def emigrants(self, pool: PoolView, n: int, rng: Generator) -> Int:
         """Return the ``n`` best of all arms."""
         del rng
-        fitness = np.where(np.isnan(pool.fitness), -np.inf, pool.fitness)
-        return np.argsort(-fitness, kind="stable")[:n]
+        return best(pool, np.arange(len(pool)), n)
 
     def state(self) -> State:
         """Return what the strategy and its arms remember."""
@@ -142,33 +122,23 @@ class Portfolio:
             "best": self._best,
             "turn": self._turn,
         }
-        arms = {
-            f"{name}_{key}": value
-            for name, arm in zip(ARMS, self._arms, strict=True)
-            for key, value in arm.state().items()
-        }
-        return {**own, **arms}
+        return {**own, **self._arms.state()}
 
     def restore(self, state: State) -> None:
         """Go on from ``state``."""
         self._spent = cast(Int, state["spent"])
         self._idle, self._best = cast(Int, state["idle"]), cast(Float, state["best"])
         self._turn = cast(int, state["turn"])
-        for name, arm in zip(ARMS, self._arms, strict=True):
-            prefix = f"{name}_"
-            arm.restore(
-                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            )
+        self._arms.restore(state)
 
     def metrics(self) -> Mapping[str, float]:
         """Return each arm's evaluations and share, and the metrics of the arms by their names."""
         shares = self._shares()
         figures: dict[str, float] = {}
-        for i, (name, arm) in enumerate(zip(ARMS, self._arms, strict=True)):
+        for i, name in enumerate(ARMS):
             figures[f"{name}_evaluations"] = float(self._spent[i])
             figures[f"{name}_share"] = float(shares[i])
-            figures |= {f"{name}_{key}": value for key, value in arm.metrics().items()}
-        return figures
+        return {**figures, **self._arms.metrics()}
 
     # ------------------------------------------------------------------- shares
 
@@ -201,8 +171,3 @@ class Portfolio:
             self._best[arm], self._idle[arm] = best, 0
         else:
             self._idle[arm] += n_evaluations
-
-    def _rows(self, pool: PoolView, arm: int) -> Int:
-        if len(pool) == 0:
-            return np.zeros(0, np.int64)
-        return np.flatnonzero(pool["arm"] == arm)

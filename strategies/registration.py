@@ -11,6 +11,7 @@ from tweann.hookspecs import hookimpl
 def tweann_strategies() -> Mapping[str, str]:
     return {
         "generational": "tweann.strategies.generational:Generational",
+        "islands": "tweann.strategies.islands:Islands",
         "map-elites": "tweann.strategies.map_elites:MapElites",
         "novelty": "tweann.strategies.novelty:Novelty",
         "portfolio": "tweann.strategies.portfolio:Portfolio",

@@ -10,6 +10,7 @@ import click
 from pydantic import BaseModel, Field
 
 from tweann import hookimpl
+from tweann.controls import Controls
 from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
 
 
@@ -102,6 +103,11 @@ class Diary:
     @hookimpl
     def tweann_generation_finished(self, report: GenerationReport) -> None:
         self._note("generation_finished", report)
+
+    @hookimpl
+    def tweann_settings_controlled(self, report: GenerationReport, controls: Controls) -> None:
+        del report
+        self._note("settings_controlled", dict(controls))
 
     @hookimpl
     def tweann_checkpoint_written(self, path: Path) -> None:

@@ -9,7 +9,7 @@ Source: Thierens, "An adaptive pursuit strategy for allocating operator probabil
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 
@@ -63,14 +63,9 @@ class OperatorCredit:
                 success = int(better[its].sum()) / n
                 self.quality[operator] += MEMORY * (success - self.quality[operator])
 
-    def compare(self, pool: GenomePool, brood: Brood) -> None:
-        """Learn from how children compare with their first parents, where these are still in the pool."""
-        ids, rows = pool.rows["id"].tolist(), brood.rows
-        fitness = dict(zip(ids, pool.rows["fitness"].tolist(), strict=True))
-        parents = np.array([fitness.get(parent, np.nan) for parent in rows["parent_a"].tolist()])
-        known = ~np.isnan(parents)
-        better = rows["fitness"] > parents  # false where the child failed
-        self.learn(brood.applied[known], better[known])
+    def rebase(self, rates: Float) -> None:
+        """Let ``rates`` count as the configured ones."""
+        self._base = rates.copy()
 
     def state(self) -> State:
         """Return what is remembered."""
@@ -88,17 +83,34 @@ class OperatorCredit:
         self.quality = quality
 
 
+def outcomes(pool: GenomePool, brood: Brood) -> tuple[Bool, Bool]:
+    """Return of which children the first parent is still in the pool, and which of them are better than it, (n,)."""
+    ids, rows = pool.rows["id"].tolist(), brood.rows
+    fitness = dict(zip(ids, pool.rows["fitness"].tolist(), strict=True))
+    parents = np.array([fitness.get(parent, np.nan) for parent in rows["parent_a"].tolist()])
+    known = ~np.isnan(parents)
+    return known, rows["fitness"] > parents  # false where the child failed
+
+
 class RateControl:
-    """What changes the rates of mutation as a run goes on: success, phases, or both.
+    """What changes the rates of mutation as a run goes on: success, phases, observers, or several of these.
 
     Args:
         rates: (n_operators,) configured rates.
         credit: learns from success, or None.
         phases: forbid some operators in turn, or None.
+        counts: whether to count how many children are better than their parents.
     """
 
-    def __init__(self, rates: Float, credit: OperatorCredit | None, phases: Phases | None) -> None:
+    def __init__(
+        self,
+        rates: Float,
+        credit: OperatorCredit | None,
+        phases: Phases | None,
+        counts: bool = False,
+    ) -> None:
         self._base, self.credit, self.phases = rates.copy(), credit, phases
+        self._counts, self._n_compared, self._n_better = counts, 0, 0
 
     @property
     def rates(self) -> Float:
@@ -106,10 +118,27 @@ class RateControl:
         rates = self._base if self.credit is None else self.credit.rates
         return rates if self.phases is None else self.phases.allowed(rates)
 
-    def compare(self, pool: GenomePool, brood: Brood) -> None:
-        """Learn from an evaluated brood."""
+    def rebase(self, rates: Float) -> None:
+        """Let ``rates``, (n_operators,), count as the configured ones."""
+        self._base = rates.copy()
         if self.credit is not None:
-            self.credit.compare(pool, brood)
+            self.credit.rebase(rates)
+
+    def compare(self, pool: GenomePool, brood: Brood) -> None:
+        """Learn from how the children of an evaluated brood compare with their first parents."""
+        if self.credit is None and not self._counts:
+            return
+        known, better = outcomes(pool, brood)
+        self._n_compared += int(known.sum())
+        self._n_better += int(better[known].sum())
+        if self.credit is not None:
+            self.credit.learn(brood.applied[known], better[known])
+
+    def take_success(self) -> float:
+        """Return the share of children that were better since the last call; NaN: none could be compared."""
+        n, better = self._n_compared, self._n_better
+        self._n_compared = self._n_better = 0
+        return better / n if n else np.nan
 
     def look(self, mean_connections: float) -> None:
         """Take the population's mean size after a generation."""
@@ -119,7 +148,8 @@ class RateControl:
     def state(self) -> dict[str, State]:
         """Return what is remembered."""
         parts = {"credit": self.credit, "phases": self.phases}
-        return {name: part.state() for name, part in parts.items() if part is not None}
+        found = {name: part.state() for name, part in parts.items() if part is not None}
+        return found | {"success": {"compared": self._n_compared, "better": self._n_better}}
 
     def restore(self, state: Mapping[str, State]) -> None:
         """Go on from ``state``.
@@ -131,3 +161,6 @@ class RateControl:
             self.credit.restore(state["credit"])
         if self.phases is not None:
             self.phases.restore(state["phases"])
+        success = state["success"]
+        self._n_compared = cast(int, success["compared"])
+        self._n_better = cast(int, success["better"])

@@ -220,8 +220,19 @@ def mutation_rates(config: Config, layout: Layout) -> Float:
     )
 
 
-def make_control(config: Config, layout: Layout) -> RateControl | None:
+def has_controllers(config: Config, registry: Registry) -> bool:
+    """Return whether an observer of the run may change settings."""
+    hook = "tweann_settings_controlled"
+    return any(hasattr(registry.resolve("observer", name), hook) for name in config.observers)
+
+
+def make_control(config: Config, layout: Layout, counts: bool) -> RateControl | None:
     """Return what changes the rates of mutation as the run goes on, or None if nothing does.
+
+    Args:
+        config: of the run.
+        layout: of its genomes.
+        counts: whether observers may change them, by the success of children.
 
     Raises:
         ConfigError: genomes are to be pruned, and nothing would be deleted.
@@ -237,9 +248,9 @@ def make_control(config: Config, layout: Layout) -> RateControl | None:
                 "mutation.delete_node_rate"
             )
         phases = Phases(complexity.room, complexity.patience)
-    if credit is None and phases is None:
+    if credit is None and phases is None and not counts:
         return None
-    return RateControl(rates, credit, phases)
+    return RateControl(rates, credit, phases, counts)
 
 
 def make_columns(config: Config, layout: Layout) -> ColumnParameters:

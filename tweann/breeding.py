@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator, Philox
 
 from tweann import assembly
+from tweann.adaptation import RateControl
 from tweann.config import Config
 from tweann.errors import PluginError
 from tweann.genes import Float, Origin
@@ -57,12 +58,15 @@ class Breeder:
         self._population: int = config.strategy.settings.population  # type: ignore[attr-defined] # checked on loading
         layout = pool.layout
         template = int(pool.insert([assembly.make_seed(config, info, layout)])[0])
+        self._n_asked = self._population  #: children at a time
         self._parameters = assembly.make_breeding(config, layout, template)
         self._enrichment = assembly.make_enrichment(config, info, layout)
         self._birth_columns = [
             i for i, (name, _) in enumerate(layout.node_columns) if name == "birth"
         ]
-        self.control = assembly.make_control(config, layout)
+        self.control = assembly.make_control(
+            config, layout, assembly.has_controllers(config, registry)
+        )
         self.exchange = exchange
         #: Immigrants in broods that are pending: by birth, who sent it and before which ask it came.
         self._guests: dict[int, tuple[str, int]] = {}
@@ -105,13 +109,13 @@ class Breeder:
         if self.exchange is not None:
             arrived = self._swap(self.exchange, view, generation, n_evaluations)
         immigrants = [immigrant.genome for immigrant in arrived]
-        plan = self._strategy.ask(view, self._population, self._generator(ASK))
+        plan = self._strategy.ask(view, self._n_asked, self._generator(ASK))
         self.asks += 1
-        plan.check(len(view), config.strategy.name)
+        plan.check(len(view), config.strategy.name, self._strategy.columns)
         n = len(plan)
-        if not 1 <= n <= self._population:
+        if not 1 <= n <= self._n_asked:
             raise PluginError(
-                f"strategy {config.strategy.name}: expected a plan for 1 to {self._population} children, "
+                f"strategy {config.strategy.name}: expected a plan for 1 to {self._n_asked} children, "
                 f"came one for {n}"
             )
         births = np.arange(self.births, self.births + n + len(immigrants))
@@ -127,6 +131,8 @@ class Breeder:
             immigrants,
             self._enrichment,
         )
+        for name, values in plan.columns.items():
+            brood.rows[name][:n] = values
         if plan.tuned is not None:
             brood.rows["tuned"][:n] = plan.tuned
         if plan.group is not None:  # immigrants are a group of their own
@@ -167,6 +173,22 @@ class Breeder:
         extra = mutation.node_extra.copy()
         extra[self._birth_columns] = generation
         return self._parameters._replace(mutation=mutation._replace(node_extra=extra))
+
+    def steer(self, rates: Sequence[float], power: float, n_children: int) -> None:
+        """Use other settings from the next breeding on.
+
+        Args:
+            rates: (n_operators,) instead of the configured ones; what learns from success goes on from them.
+            power: scale of weight mutation.
+            n_children: how many to ask for at a time, at most.
+        """
+        base = np.array(rates)
+        if self.control is None:
+            self.control = RateControl(base, None, None)
+        self.control.rebase(base)
+        mutation = self._parameters.mutation._replace(power=power)
+        self._parameters = self._parameters._replace(mutation=mutation)
+        self._n_asked = n_children
 
     def _set_rates(self, rates: Float) -> None:
         """Let children be mutated with other rates, (n_operators,), from now on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -46,6 +47,7 @@ class Evaluator:
     """Evaluates broods on the back-end of the configuration, several at a time if need be.
 
     Attributes:
+        limit: jobs that a back-end in this process has at a time; None: all.
         reasons: why evaluations failed, the first few.
     """
 
@@ -64,8 +66,10 @@ class Evaluator:
         self._backend: Backend | None = None
         self._tickets: dict[int, _Ticket] = {}  # by id of the brood
         self._owners: dict[int, _Ticket] = {}  # by id of the job
+        self.limit: int | None = None
         self._cost: float | None = None  # seconds an evaluation, as last measured
         self.reasons: list[str] = []
+        self._waiting: deque[tuple[Job, _Ticket]] = deque()  # not handed to the back-end yet
 
     def networks(self, brood: Brood) -> NetworkSlice:
         """Return the networks of a brood."""
@@ -113,6 +117,7 @@ class Evaluator:
                     self._owners.pop(id(finished.job)).found[finished.job.start] = (
                         finished.evaluations
                     )
+                self._hand_over(backend)
         except BaseException:
             self.abandon()
             raise
@@ -155,6 +160,7 @@ class Evaluator:
                     self._backend.cancel(job)
         self._tickets.clear()
         self._owners.clear()
+        self._waiting.clear()
 
     def close(self) -> None:
         """End the back-end. Idempotent."""
@@ -210,7 +216,16 @@ class Evaluator:
         if alone and len(jobs) == 1 and backend.in_process and self._task.info.kind != "python":
             ticket.found[0] = jobs[0].evaluate()  # handing it over would cost as much again
             return
-        for job in jobs:
+        self._waiting.extend((job, ticket) for job in jobs)
+        self._hand_over(backend)
+
+    def _hand_over(self, backend: Backend) -> None:
+        """Give the back-end what waits, as much as it may have at a time."""
+        limit = self.limit
+        if limit is None or not backend.in_process or limit >= backend.capacity:
+            limit = len(self._owners) + len(self._waiting)
+        while self._waiting and len(self._owners) < limit:
+            job, ticket = self._waiting.popleft()
             backend.submit(job)
             self._owners[id(job)] = ticket
 

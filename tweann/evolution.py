@@ -16,9 +16,10 @@ from tweann.breeding import Breeder
 from tweann.champions import ChampionFinder
 from tweann.checkpoints import Checkpoints
 from tweann.config import Config, TaskSection, load
+from tweann.controlling import make_desk
 from tweann.errors import ConfigError, FormatError
 from tweann.evaluating import Evaluator
-from tweann.genes import Float, Origin
+from tweann.genes import Float
 from tweann.interfaces import (
     Asynchronous,
     Exchange,
@@ -35,15 +36,8 @@ from tweann.registry import Registry, default_registry
 from tweann.tasks.base import Evaluation, Evaluations, Task
 from tweann.workers import Workers
 
-_NOBODY = np.zeros(0, np.int64)
-_IMMIGRANT = int(Origin.IMMIGRANT)
-#: What a run counts, and where.
-_COUNTERS = {
-    "generation": "generation",
-    "n_evaluations": "n_evaluations",
-    "n_failed": "n_failed",
-    "n_immigrants": "n_immigrants",
-}
+#: What a run counts, in attributes.
+_COUNTERS = ("generation", "n_evaluations", "n_failed", "n_immigrants")
 
 
 class Evolution:
@@ -60,6 +54,7 @@ class Evolution:
         generation: generations finished.
         n_evaluations: task runs so far; n_failed: how many of them failed.
         n_immigrants: how many genomes came from elsewhere.
+        desk: the settings that may change as the run goes on.
         history: the last ``run.history`` reports.
 
     For a simulator or a robot outside::
@@ -96,6 +91,7 @@ class Evolution:
                 config.genome.bias,
                 config.genome.weight_bound,
                 config.genome.start is not None,
+                self._registry,
             ),
         )
         self._population: int = config.strategy.settings.population  # type: ignore[attr-defined] # checked on loading
@@ -115,6 +111,7 @@ class Evolution:
         )
         self._evaluator = Evaluator(config, assignment, self.pool, self._registry)
         self._recorder = Recorder()
+        self.desk = make_desk(config, self.layout, self._breeder, self._evaluator, self._workers)
         self._checkpoints: Checkpoints | None = None
         self._seconds_before = 0.0  # of the run, until the checkpoint that it goes on from
         #: Bred and not told yet, in the order of birth.
@@ -122,9 +119,8 @@ class Evolution:
         self._window, self._in_order = 1, True
         if isinstance(self._strategy, Asynchronous):
             self._window, self._in_order = self._strategy.window, self._strategy.in_birth_order
-        self._arrivals: list[
-            int
-        ] = []  # births in the order of telling, where that is not their own
+        #: Births in the order of telling, where that is not their own.
+        self._arrivals: list[int] = []
         self._outside = False  # the pending brood is evaluated outside
         self._told: list[Float] = []  # fitness of those told in the generation that goes on
         self._interrupted = False
@@ -315,6 +311,7 @@ class Evolution:
             "told": list(self._told),
             "mutations": self.pool.mutations,
             "strategy": dict(self._strategy.state()),
+            "controls": self.desk.state(),
             "breeder": self._breeder.state(),
             "champion": self._champions.state(),
             "history": [{"generation": r.generation, **r.data()} for r in self.history],
@@ -323,7 +320,7 @@ class Evolution:
             "reached_target": self._reached_target,
             "seconds": self.seconds,
             "sequence": self._recorder.sequence,
-            **{name: getattr(self, attribute) for name, attribute in _COUNTERS.items()},
+            **{name: getattr(self, name) for name in _COUNTERS},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -344,6 +341,7 @@ class Evolution:
     def _restore(self, state: Mapping[str, Any]) -> None:
         blocks = self.pool.load(state["genes"])
         self._breeder.restore(state["breeder"], int(blocks[0]))
+        self.desk.restore(state["controls"])
         at, loaded = 1, []
         for saved in (state["rows"], *(brood["rows"] for brood in state["pending"])):
             n = saved["block"].size
@@ -364,8 +362,8 @@ class Evolution:
         self._reached_target = state["reached_target"]
         self._seconds_before = state["seconds"]
         self._recorder.sequence = state["sequence"]
-        for name, attribute in _COUNTERS.items():
-            setattr(self, attribute, state[name])
+        for name in _COUNTERS:
+            setattr(self, name, state[name])
 
     def close(self) -> None:
         """End threads and let go of files. Idempotent."""
@@ -509,10 +507,13 @@ class Evolution:
 
     def _finish_generation(self, found: Summary) -> GenerationReport:
         report = self._report(found)
-        if self._breeder.control is not None:
-            self._breeder.control.look(report.mean_connections)
+        control = self._breeder.control
+        if control is not None:
+            control.look(report.mean_connections)
+            self.desk.success_rate = control.take_success()
         self.history.append(report)
         self._recorder.generation(report, self._arrivals)
+        self._recorder.control(report, self.desk)
         self._arrivals = []
         self.generation += 1
         return report

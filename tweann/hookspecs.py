@@ -19,6 +19,7 @@ import pluggy
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tweann.controls import Controls
     from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
 
 PROJECT: Final = "tweann"
@@ -43,6 +44,7 @@ OBSERVER_HOOKS: Final = (
     "tweann_champion_found",
     "tweann_migrants_received",
     "tweann_generation_finished",
+    "tweann_settings_controlled",
     "tweann_checkpoint_written",
     "tweann_run_finished",
 )
@@ -159,6 +161,18 @@ def tweann_generation_finished(report: GenerationReport) -> None:
 
     Called after each ``population`` evaluations, when the survivors stand.
     An exception is reported once and disables the observer for the rest of the run; the run goes on.
+    """
+
+
+@hookspec
+def tweann_settings_controlled(report: GenerationReport, controls: Controls) -> None:
+    """Change settings of the run within their bounds, for the next breeding.
+
+    Called after each generation, when all have heard `tweann_generation_finished`. What is set is recorded as an event
+    of kind ``control`` and kept in checkpoints, as is ``controls.memory``; nothing else may decide, or a resumed run
+    is another one.
+    An exception is reported once and disables the observer for the rest of the run; what it had set stays, and the run
+    goes on.
     """
 
 

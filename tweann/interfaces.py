@@ -6,7 +6,7 @@ storage keeps events. An exchange swaps genomes with elsewhere. Everything else 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tweann.layout import Layout
     from tweann.network import NetworkSlice
     from tweann.pool import BroodView, PoolView
+    from tweann.registry import Registry
     from tweann.remote import Assignment
     from tweann.tasks.base import EvaluationKeys, Evaluations, TaskInfo
 
@@ -47,6 +48,7 @@ class BreedingPlan:
         group: (n,) integers >= 0, ascending; where a task tests champions, the best of each group is tested;
             absent: all are one group.
         tuned: (n,) bool, whom section [tuning] concerns; absent: all.
+        columns: values of the strategy's own columns that the children are born with, (n,) each; absent: 0.
     """
 
     operator: UInt8
@@ -56,6 +58,7 @@ class BreedingPlan:
     values: Float | None = None
     group: Int | None = None
     tuned: Bool | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.operator.size)
@@ -66,9 +69,21 @@ class BreedingPlan:
         nobody = np.full(n, -1, np.int64)
         return cls(np.full(n, Operator.FRESH, np.uint8), nobody, nobody)
 
-    def check(self, n_rows: int, strategy: str) -> None:
-        """Raise `PluginError` unless the plan can be bred from a pool of ``n_rows`` rows."""
+    def check(self, n_rows: int, strategy: str, columns: Collection[str] = ()) -> None:
+        """Raise `PluginError` unless the plan can be bred from a pool of ``n_rows`` rows.
+
+        Args:
+            n_rows: of the pool.
+            strategy: whom to name in an error.
+            columns: the strategy's own.
+        """
         n = len(self)
+        for name, values in self.columns.items():
+            if name not in columns or np.shape(values) != (n,):
+                raise PluginError(
+                    f"strategy {strategy}: plan.columns must have {n} values each for columns of its own "
+                    f"({', '.join(columns) or 'none'}), came {name!r} of shape {np.shape(values)}"
+                )
         for name in ("operator", "parent_a", "parent_b"):
             column = getattr(self, name)
             if column.shape != (n,) or column.dtype.kind not in "iu":
@@ -149,6 +164,7 @@ class StrategyContext:
         bias: whether nodes have biases that evolve; where not, values for ``SET_VALUES`` leave them as they are.
         weight_bound: the magnitude that weights and biases are clipped to.
         warm: whether the seed network comes from a file, with values of its own.
+        registry: where a strategy finds others that it is made of; None: the installed ones.
     """
 
     task: TaskInfo
@@ -156,6 +172,7 @@ class StrategyContext:
     bias: bool = True
     weight_bound: float = 30.0
     warm: bool = False
+    registry: Registry | None = None
 
 
 @runtime_checkable

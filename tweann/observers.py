@@ -10,6 +10,7 @@ import pluggy
 
 from tweann import hookspecs
 from tweann.config import Config
+from tweann.controls import Change, ControlDesk
 from tweann.errors import PluginError, TweannError
 from tweann.hookspecs import OBSERVER_HOOKS, PROJECT
 from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
@@ -87,6 +88,21 @@ class Observers:
         """Call ``tweann_generation_finished``."""
         self._call("tweann_generation_finished", report=report)
 
+    def settings_controlled(self, report: GenerationReport, desk: ControlDesk) -> list[Change]:
+        """Call ``tweann_settings_controlled``, let the run use what was set, and return what changed."""
+        hook = "tweann_settings_controlled"
+        for implementation in self._implementations(hook):
+            name = implementation.plugin_name
+            if name in desk.disabled:  # it failed before the checkpoint that the run goes on from
+                continue
+            values = {"report": report, "controls": desk.of(name)}
+            try:
+                implementation.function(*(values[key] for key in implementation.argnames))
+            except Exception as error:  # a stranger's code may raise anything
+                desk.disabled.append(name)
+                self._disable(name, hook, error)
+        return desk.settle()
+
     def checkpoint_written(self, path: Path) -> None:
         """Call ``tweann_checkpoint_written``."""
         self._call("tweann_checkpoint_written", path=path)
@@ -98,12 +114,15 @@ class Observers:
     def _call(self, hook: str, **values: object) -> None:
         # One by one, the last registered first, as pluggy does; its own multicall would end at the
         # first exception, and the others would not be called.
-        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
-        for implementation in reversed(caller.get_hookimpls()):
+        for implementation in self._implementations(hook):
             try:
                 implementation.function(*(values[name] for name in implementation.argnames))
             except Exception as error:  # a stranger's code may raise anything
                 self._disable(implementation.plugin_name, hook, error)
+
+    def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
+        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
+        return caller.get_hookimpls()[::-1]
 
     def _disable(self, name: str, hook: str, error: Exception) -> None:
         reason = f"{hook} raised {type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ from typing import Any
 from tweann import assembly
 from tweann.codec import encode
 from tweann.config import Config
+from tweann.controls import ControlDesk
 from tweann.interfaces import Event, Storage
 from tweann.observers import Observers
 from tweann.pool import PoolView
@@ -54,6 +55,12 @@ class Recorder:
             self._write("arrivals", report.generation, {"births": list(arrivals)})
         if self._observers is not None:
             self._observers.generation_finished(report)
+
+    def control(self, report: GenerationReport, desk: ControlDesk) -> None:
+        """Let observers change settings, and tell of what they changed."""
+        if self._observers is not None:
+            for change in self._observers.settings_controlled(report, desk):
+                self._write("control", report.generation, change.data())
 
     def champion(self, champion: Champion, generation: int) -> None:
         """Tell of a new champion."""

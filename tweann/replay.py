@@ -95,6 +95,12 @@ def replay(stored: StoredRun, registry: Registry | None = None) -> Replay:
         )
     for data, genome in events:
         arrivals.setdefault(data["ask"], []).append(Immigrant(decode(genome), data["peer"]))
+    changes = stored.control_changes()
+    if changes and changes[0]["number"] != 0:
+        raise StorageError(
+            f"{stored.folder}: the first {changes[0]['number']} changes of settings are no longer stored: "
+            "a longer run that is to be replayed needs a larger storage.max_events"
+        )
     champion = stored.champion_data()
     with Evolution(config, registry=registry, exchange=Recorded(arrivals)) as evolution:
         if not evolution.in_birth_order:
@@ -103,7 +109,11 @@ def replay(stored: StoredRun, registry: Registry | None = None) -> Replay:
                 "such a run cannot be replayed"
             )
         while evolution.generation <= last:
-            evolution.step()
+            report = evolution.step()
+            for change in changes:
+                if change["generation"] == report.generation:
+                    evolution.desk.change(change["plugin"], change["name"], change["new"])
+            evolution.desk.settle()
         found = evolution.champion
     replayed = None if found is None else found.genome.genome_id
     fitness = None if found is None else found.fitness

@@ -166,6 +166,18 @@ class StoredRun:
             if row["kind"] == "immigrant"
         ]
 
+    def control_changes(self) -> list[dict[str, Any]]:
+        """Return the settings that observers changed: figures of `tweann.controls.Change`, and the generation.
+
+        Raises:
+            StorageError: the database is there but cannot be read.
+        """
+        return [
+            {**json.loads(row["data"]), "generation": row["generation"]}
+            for row in self._select("events")
+            if row["kind"] == "control"
+        ]
+
     @property
     def _is_kept(self) -> bool:
         """Whether the run's events are where they can be read."""

@@ -19,7 +19,6 @@ from small_runs import QUIET, members, weight
 
 from tweann import running
 from tweann.assembly import make_exchange
-from tweann.bridge.emigration import bred_here, draw, most_diverse, one_a_cell
 from tweann.bridge.exchange import ZmqExchange
 from tweann.bridge.fingerprint import randomness_fingerprint, task_fingerprint
 from tweann.cli.peers import peers as peers_command
@@ -29,6 +28,7 @@ from tweann.evolution import Evolution
 from tweann.genes import Origin
 from tweann.interfaces import Exchange
 from tweann.kernels.distance import DistanceCoefficients
+from tweann.migration import bred_here, draw, most_diverse, one_a_cell
 from tweann.network import Network
 from tweann.plugins.sqlite import SqliteStorage
 from tweann.registry import Registry

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic import BaseModel
 
-from tweann.config.errors import Fault, FaultyConfigError, Key, unknown_keys, validation_faults
+from tweann.config.errors import Fault, FaultyConfigError, Key, unknown_keys
 from tweann.config.lines import key_lines, line_of
 from tweann.config.sections import (
     BridgeSection,
@@ -31,6 +30,7 @@ from tweann.config.sections import (
     TaskSection,
     TuningSettings,
 )
+from tweann.config.validation import validate
 from tweann.errors import TweannError
 from tweann.genes import ACTIVATIONS, AGGREGATIONS, COLUMN_GROUPS, DYNAMICS, PLASTICITY_RULES
 from tweann.registry import Registry, default_registry, suggestion
@@ -232,23 +232,9 @@ class _Loader:
         self, model: type[M], key: Key, table: Mapping[str, Any], also_known: Sequence[str] = ()
     ) -> M | None:
         """Return ``table`` as a ``model`` with absolute paths, or None and leave faults."""
-        known = set(model.model_fields) | {
-            field.alias for field in model.model_fields.values() if field.alias
-        }
-        if model.model_config.get("extra") != "allow":
-            shown = [*also_known, *(name for name in model.model_fields if name not in also_known)]
-            self._faults += unknown_keys(key, [name for name in table if name not in known], shown)
-            table = {name: value for name, value in table.items() if name in known}
-        try:
-            # By way of JSON and strictly: a "5" is not a number, but a list may become a tuple and a
-            # string a path, also in a plugin's model that does not ask for it.
-            text = to_json(table, inf_nan_mode="constants", fallback=_plain)
-            found = model.model_validate_json(text, strict=True)
-        except ValidationError as error:
-            self._faults += validation_faults(key, error, model)
-            return None
-        except (PydanticSerializationError, TypeError, ValueError) as error:
-            self._fault(key, f"expected TOML values: {error}")
+        found, faults = validate(model, key, table, self._registry, also_known)
+        self._faults += faults
+        if found is None:
             return None
         return self._anchored(found, key)
 
@@ -262,6 +248,8 @@ class _Loader:
             value = getattr(model, name)
             if isinstance(value, BaseModel):
                 absolute[name] = self._anchored(value, (*key, name))
+            elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+                absolute[name] = tuple(self._anchored(inner, (*key, name)) for inner in value)
             elif isinstance(value, Path) and value != type(model).model_fields[name].default:
                 given_here = any((*key, name)[: len(o)] == o for o in self._overridden)
                 folder = Path.cwd() if given_here else self._folder
@@ -407,11 +395,3 @@ def _copied(source: Mapping[str, Any]) -> dict[str, Any]:
         str(key): _copied(value) if isinstance(value, Mapping) else value
         for key, value in source.items()
     }
-
-
-def _plain(value: object) -> Any:
-    """Return a number of numpy as one of Python, for JSON."""
-    item = getattr(value, "item", None)
-    if callable(item):
-        return item()
-    raise TypeError(f"a {type(value).__name__} cannot stand in a configuration")

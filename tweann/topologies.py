@@ -1,4 +1,4 @@
-"""Who hears whom."""
+"""Who hears whom: topologies of islands, those of the bridge and those in one process."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tweann.bridge.topology import heard_by
+from tweann.topologies import heard_by
 
 NAMES = st.sets(st.text("abcxyz", min_size=1, max_size=4), min_size=2, max_size=12)
 

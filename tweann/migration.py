@@ -1,4 +1,4 @@
-"""Who leaves: a choice among the rows that a strategy offers."""
+"""Who leaves for another island: a choice among rows, for the bridge and for islands in one process."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ def bred_here(pool: PoolView, rows: Int) -> Int:
     """Return those rows whose genomes were not immigrants themselves: a migrant does not migrate again."""
     found: Int = rows[pool.origin[rows] != _IMMIGRANT]
     return found
+
+
+def best(pool: PoolView, rows: Int, n: int) -> Int:
+    """Return the ``n`` fittest of the rows, failures last; of equals those that stand first."""
+    fitness = pool.fitness[rows]
+    order = np.argsort(-np.where(np.isnan(fitness), -np.inf, fitness), kind="stable")
+    return rows[order[:n]]
 
 
 def draw(rows: Int, n: int, rng: Generator) -> Int:
