@@ -39,7 +39,6 @@ ROWS: Final[dict[str, dict[str, Any] | None]] = {
     "star": {"topology": "star"},
     "random": {"topology": "random"},
     "full": {"topology": "full"},
-    "full, diverse": {"topology": "full", "emigrants": "diverse"},
 }
 FIRST_SEED: Final = 3001
 

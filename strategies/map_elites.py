@@ -125,6 +125,8 @@ class MapElites:
         self._biases = context.bias
         self._descriptors = Descriptors(settings, context, "map-elites")
         self._cells = self._make_cells()
+        #: One elite a cell, at most.
+        self.max_rows = self._cells.n_cells
         self._n_elites = self._n_placed = 0
         self._n_rejected = self._n_not_finite = 0
         self._qd_score, self._best = 0.0, -np.inf

@@ -21,7 +21,6 @@ CONTRACTS: dict[str, tuple[type[Any], str]] = {
 }
 #: What some need set in their contract class; most need nothing.
 ATTRIBUTES: dict[tuple[str, str], dict[str, Any]] = {
-    ("strategy", "map-elites"): {"settings": {"bins": 3}},
     ("strategy", "novelty"): {"settings": {"archive_size": 20}},
     ("task", "external"): {"settings": {"n_inputs": 3, "n_outputs": 2}},
     ("task", "table"): {
