@@ -10,6 +10,7 @@ from tweann.hookspecs import hookimpl
 @hookimpl
 def tweann_strategies() -> Mapping[str, str]:
     return {
+        "coevolution": "tweann.strategies.coevolution:Coevolution",
         "generational": "tweann.strategies.generational:Generational",
         "islands": "tweann.strategies.islands:Islands",
         "map-elites": "tweann.strategies.map_elites:MapElites",

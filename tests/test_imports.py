@@ -67,6 +67,7 @@ FLOORS = {
     "tweann.champions": 5,
     "tweann.checkpoints": 5,
     "tweann.evaluating": 5,
+    "tweann.matches": 5,
     "tweann.evolution": 5,
     "tweann.recording": 5,
     "tweann.stored_run": 5,

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from tweann.codec import decode, encode
+from tweann.interfaces import Strategy
 from tweann.kernels.rollout import Scaling
 from tweann.kernels.summary import Summary
+from tweann.matches import plays
 from tweann.network import NetworkSlice
 from tweann.pool import Brood, GenomePool
 from tweann.records import Champion
@@ -24,12 +26,16 @@ class ChampionFinder:
     champions, by the test of the brood's best. A champion that solves the task makes room only for a better one that
     solves it, too.
 
+    Where genomes play against each other, fitness of one brood says nothing of another's: champion is who did best in
+    the last brood, in which the champion before it plays again, as a clone, against the same opponents.
+
     Attributes:
         champion: the best genome so far, or None.
     """
 
-    def __init__(self, task: Task, pool: GenomePool, scaling: Scaling) -> None:
+    def __init__(self, task: Task, pool: GenomePool, scaling: Scaling, strategy: Strategy) -> None:
         self._task, self._pool, self._scaling = task, pool, scaling
+        self._plays = plays(task, strategy)
         self._value = -np.inf
         self.champion: Champion | None = None
 
@@ -49,6 +55,11 @@ class ChampionFinder:
         """
         done = n_evaluations + found.n_evaluations
         value = brood.rows["validation"]
+        if self._plays and self.champion is not None and found.best_valid >= 0:
+            best = self._pool.genome(int(brood.rows["block"][found.best_valid]))
+            if best.genome_id == self.champion.genome.genome_id:
+                return None
+            self._value = -np.inf
         if self.champion is not None and self.champion.solved:
             k = found.best_valid if self._task.tests_champion else found.best_solved
             if k < 0 or value[k] <= self._value:

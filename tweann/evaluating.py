@@ -14,12 +14,13 @@ from tweann import assembly
 from tweann.config import Config
 from tweann.errors import ConfigError, TaskError
 from tweann.genes import Int
-from tweann.interfaces import Backend, Job
+from tweann.interfaces import Backend, Job, Strategy
+from tweann.matches import Matchmaker
 from tweann.network import NetworkSlice
 from tweann.pool import Brood, GenomePool
 from tweann.registry import Registry
 from tweann.remote import Assignment
-from tweann.tasks.base import EvaluationKeys, Evaluations
+from tweann.tasks.base import EvaluationKeys, Evaluations, Opponents
 
 #: Slices of a brood for each worker, at most: enough for workers to even out, while each costs some 100 µs.
 SLICES = 3
@@ -52,11 +53,17 @@ class Evaluator:
     """
 
     def __init__(
-        self, config: Config, assignment: Assignment, pool: GenomePool, registry: Registry
+        self,
+        config: Config,
+        assignment: Assignment,
+        pool: GenomePool,
+        registry: Registry,
+        strategy: Strategy,
     ) -> None:
         self._config, self._assignment, self._pool = config, assignment, pool
         self._task, self._registry = assignment.task, registry
         self._tuner = assembly.make_tuner(config, pool.layout)
+        self._matches = Matchmaker.of(assignment, pool, strategy)
         noisy = config.evaluation.repeats > 1 or config.evaluation.reevaluate
         if self._tuner is not None and noisy:
             raise ConfigError(
@@ -209,8 +216,10 @@ class Evaluator:
         # By the generation of birth, which stays what it is when a brood is evaluated anew.
         generation = int(rows["generation"][0]) if self._config.evaluation.resample else 0
         keys = EvaluationKeys(self._config.run.seed, generation)
+        opponents = None if self._matches is None else self._matches.opponents(brood)
         jobs = [
-            self._job(brood, start, stop, keys) for start, stop in self._slices(len(brood), backend)
+            self._job(brood, start, stop, keys, opponents)
+            for start, stop in self._slices(len(brood), backend)
         ]
         ticket = self._tickets[id(brood)] = _Ticket(jobs)
         if alone and len(jobs) == 1 and backend.in_process and self._task.info.kind != "python":
@@ -233,7 +242,14 @@ class Evaluator:
         scaling = self._assignment.scaling
         return NetworkSlice(self._pool.genes, blocks, self._pool.layout, scaling)
 
-    def _job(self, brood: Brood, start: int, stop: int, keys: EvaluationKeys) -> Job:
+    def _job(
+        self,
+        brood: Brood,
+        start: int,
+        stop: int,
+        keys: EvaluationKeys,
+        opponents: Opponents | None,
+    ) -> Job:
         part, rows = slice(start, stop), brood.rows
         networks = self._slice(rows["block"][part])
         births, generation, tuned = (
@@ -246,13 +262,14 @@ class Evaluator:
         def evaluate() -> Evaluations:
             began = time.perf_counter()
             if tuner is None:
-                result = self._assignment.evaluate(networks, keys)
+                result = self._assignment.evaluate(networks, keys, opponents)
             else:
-                result = tuner.evaluate(self._task, networks, keys, births, generation, tuned)
+                task = self._task if opponents is None else self._task.against(opponents)
+                result = tuner.evaluate(task, networks, keys, births, generation, tuned)
             self._cost = (time.perf_counter() - began) / len(networks)
             return result
 
-        return Job(start, stop, evaluate, networks, keys, self._assignment)
+        return Job(start, stop, evaluate, networks, keys, self._assignment, opponents)
 
     def _slices(self, n: int, backend: Backend) -> list[tuple[int, int]]:
         """Return the slices of a brood, none so small that handing it out costs more than it does.

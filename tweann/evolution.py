@@ -103,13 +103,13 @@ class Evolution:
             info.n_objectives,
             self._workers,
         )
-        self._champions = ChampionFinder(self.task, self.pool, self.scaling)
+        self._champions = ChampionFinder(self.task, self.pool, self.scaling, self._strategy)
         self._breeder = Breeder(config, info, self.pool, self._strategy, self._registry, exchange)
         self._penalty = config.complexity.penalty
         assignment = assembly.make_assignment(
             config, self.task, self.layout, self.scaling, self._registry, plugin=task is None
         )
-        self._evaluator = Evaluator(config, assignment, self.pool, self._registry)
+        self._evaluator = Evaluator(config, assignment, self.pool, self._registry, self._strategy)
         self._recorder = Recorder()
         self.desk = make_desk(config, self.layout, self._breeder, self._evaluator, self._workers)
         self._checkpoints: Checkpoints | None = None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tweann.pool import BroodView, PoolView
     from tweann.registry import Registry
     from tweann.remote import Assignment
-    from tweann.tasks.base import EvaluationKeys, Evaluations, TaskInfo
+    from tweann.tasks.base import EvaluationKeys, Evaluations, Opponents, TaskInfo
 
 #: What a plugin remembers between calls: plain arrays, numbers, strings and booleans by name.
 State = Mapping[str, "Float | Int | float | int | str | bool"]
@@ -223,6 +223,23 @@ class Asynchronous(Protocol):
     )
 
 
+@runtime_checkable
+class Competitive(Protocol):
+    """A strategy whose individuals play against others, where the task has two players.
+
+    The champion of such a run is who did best in the last brood: to stay champion it has to be in each brood, as a
+    clone.
+    """
+
+    def opponents(self, pool: PoolView) -> tuple[Int, Float]:
+        """Return rows of the pool, and their ratings, that the next children play against, as many as the task takes.
+
+        Called after `Strategy.ask`, any number of times. Nobody: the first children of the brood are the opponents of
+        all, each rated `tweann.kernels.elo.FIRST_RATING`.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """The evaluation of one slice of a brood.
@@ -232,6 +249,7 @@ class Job:
         evaluate: decodes and evaluates the slice; runs on any thread, and raises only for a bug.
         networks, keys, assignment: the same for those who evaluate in another process: what
             `tweann.remote` sends there. The assignment is one object for the whole run.
+        opponents: whom the slice plays against; None: nobody.
     """
 
     start: int
@@ -240,6 +258,7 @@ class Job:
     networks: NetworkSlice | None = None
     keys: EvaluationKeys | None = None
     assignment: Assignment | None = None
+    opponents: Opponents | None = None
 
 
 @dataclass(frozen=True, slots=True)

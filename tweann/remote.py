@@ -25,7 +25,7 @@ from tweann.genome import empty_genes, write_block
 from tweann.layout import Layout
 from tweann.network import NetworkSlice
 from tweann.seed import seed_network
-from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
+from tweann.tasks.base import EvaluationKeys, Evaluations, Opponents, Task, TaskInfo
 from tweann.tasks.repeated import Repeats, evaluate_repeatedly
 
 if TYPE_CHECKING:
@@ -75,9 +75,12 @@ class Assignment:
         """What the task says of itself."""
         return self.task.info
 
-    def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
-        """Evaluate a slice, as often as the configuration says."""
-        return evaluate_repeatedly(self.task, networks, keys, self.repeats)
+    def evaluate(
+        self, networks: NetworkSlice, keys: EvaluationKeys, opponents: Opponents | None = None
+    ) -> Evaluations:
+        """Evaluate a slice, as often as the configuration says; against opponents, where there are any."""
+        task = self.task if opponents is None else self.task.against(opponents)
+        return evaluate_repeatedly(task, networks, keys, self.repeats)
 
     @cached_property
     def payload(self) -> bytes:
@@ -195,7 +198,11 @@ def pack_piece(job: Job, start: int, stop: int) -> bytes:
             "or assignment"
         )
     genes, blocks = job.networks.genes, job.networks.blocks[start:stop]
-    return pickle.dumps((_cut(genes, blocks), job.keys), protocol=5)
+    opponents = None
+    if job.opponents is not None:
+        others = job.opponents.networks
+        opponents = _cut(others.genes, others.blocks), job.opponents.ratings
+    return pickle.dumps((_cut(genes, blocks), job.keys, opponents), protocol=5)
 
 
 def _cut(genes: Genes, blocks: Any) -> Genes:
@@ -214,10 +221,15 @@ def _cut(genes: Genes, blocks: Any) -> Genes:
 
 def evaluate_piece(assignment: Assignment, piece: bytes) -> Evaluations:
     """Evaluate what `pack_piece` gave."""
-    genes, keys = pickle.loads(piece)
+    genes, keys, others = pickle.loads(piece)
+    opponents = None if others is None else Opponents(_uncut(assignment, others[0]), others[1])
+    return assignment.evaluate(_uncut(assignment, genes), keys, opponents)
+
+
+def _uncut(assignment: Assignment, genes: Genes) -> NetworkSlice:
+    """Return the genomes of a table that `_cut` gave, as networks."""
     blocks = np.arange(genes.n_nodes.size)
-    networks = NetworkSlice(genes, blocks, assignment.layout, assignment.scaling)
-    return assignment.evaluate(networks, keys)
+    return NetworkSlice(genes, blocks, assignment.layout, assignment.scaling)
 
 
 def pack_evaluations(evaluations: Evaluations) -> bytes:

@@ -84,6 +84,10 @@ STEP = types.Tuple((types.float64, types.boolean))(_ARRAY, _ARRAY, _ARRAY)
 SCORE = types.void(_ARRAY, _ARRAY, _ARRAY)
 ACTIVATION = types.float64(types.float64)
 VECTOR = types.void(_ARRAY, _ARRAY, types.uint64, _ARRAY)
+_PLAYERS = types.float64[:, ::1]
+MATCH_OBSERVE = types.void(_ARRAY, _ARRAY, _PLAYERS)
+MATCH_STEP = types.boolean(_ARRAY, _ARRAY, _PLAYERS)
+POLICY = types.void(_ARRAY, _ARRAY, _ARRAY, _ARRAY)
 
 
 class Callback:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from tweann.tasks.compiled import task_score as task_score
     from tweann.tasks.compiled import task_step as task_step
     from tweann.tasks.external import External as External
+    from tweann.tasks.match import CompiledMatch as CompiledMatch
+    from tweann.tasks.match import match_observe as match_observe
+    from tweann.tasks.match import match_policy as match_policy
+    from tweann.tasks.match import match_score as match_score
+    from tweann.tasks.match import match_step as match_step
     from tweann.tasks.python import PythonTask as PythonTask
     from tweann.tasks.settings import TaskSettings as TaskSettings
     from tweann.tasks.table import Rows as Rows
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChampionTest",
+    "CompiledMatch",
     "CompiledTask",
     "Evaluation",
     "EvaluationKeys",
@@ -46,6 +52,10 @@ __all__ = [
     "TaskInfo",
     "TaskSettings",
     "VectorTask",
+    "match_observe",
+    "match_policy",
+    "match_score",
+    "match_step",
     "next_below",
     "next_normal",
     "next_uniform",
@@ -60,6 +70,7 @@ __all__ = [
 #: The module that each name comes from.
 _HOMES: Final[dict[str, str]] = {
     "ChampionTest": "tweann.tasks.base",
+    "CompiledMatch": "tweann.tasks.match",
     "CompiledTask": "tweann.tasks.compiled",
     "Evaluation": "tweann.tasks.base",
     "EvaluationKeys": "tweann.tasks.base",
@@ -72,6 +83,10 @@ _HOMES: Final[dict[str, str]] = {
     "TaskInfo": "tweann.tasks.base",
     "TaskSettings": "tweann.tasks.settings",
     "VectorTask": "tweann.tasks.vector",
+    "match_observe": "tweann.tasks.match",
+    "match_policy": "tweann.tasks.match",
+    "match_score": "tweann.tasks.match",
+    "match_step": "tweann.tasks.match",
     "next_below": "tweann.kernels.random",
     "next_normal": "tweann.kernels.random",
     "next_uniform": "tweann.kernels.random",

@@ -49,6 +49,8 @@ class TaskInfo:
         dt: the time step.
         reward_modulation: the reward of a step modulates the plasticity of networks; otherwise 1 does.
         serial: user code that is not known to be safe in threads.
+        n_players: 2 where genomes play against each other (`Task.against`); objective j is then the score, in
+            [0, 1], against opponent j, and ``n_objectives`` caps the opponents that a genome meets.
     """
 
     name: str
@@ -68,6 +70,7 @@ class TaskInfo:
     dt: float = 1.0
     reward_modulation: bool = False
     serial: bool = False
+    n_players: int = 1
 
     @property
     def n_inputs(self) -> int:
@@ -230,6 +233,19 @@ def _shown(value: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Opponents:
+    """Whom all genomes of a brood play against.
+
+    Attributes:
+        networks: (m,) of them.
+        ratings: (m,) Elo ratings.
+    """
+
+    networks: NetworkSlice
+    ratings: Float
+
+
+@dataclass(frozen=True, slots=True)
 class ChampionTest:
     """What the test of a champion found."""
 
@@ -248,6 +264,14 @@ class Task:
     def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
         """Evaluate a slice; a failure is a flag and a reason, never an exception."""
         raise NotImplementedError
+
+    def against(self, opponents: Opponents) -> Task:
+        """Return the task of playing against ``opponents``: fitness is the rating that its scores show.
+
+        Raises:
+            TaskError: nobody plays here.
+        """
+        raise TaskError(f"task {self.info.name} has one player: there are no opponents")
 
     def test_champion(self, networks: NetworkSlice) -> ChampionTest:
         """Test a slice of one network beyond its fitness; not counted as an evaluation."""

@@ -13,6 +13,7 @@ def tweann_tasks() -> Mapping[str, str]:
         "arm": "tweann.tasks.arm:Arm",
         "double-pole": "tweann.tasks.double_pole:DoublePole",
         "double-pole-no-velocities": "tweann.tasks.double_pole:DoublePoleNoVelocities",
+        "duel": "tweann.tasks.duel:Duel",
         "external": "tweann.tasks.external:External",
         "maze": "tweann.tasks.maze:Maze",
         "parity": "tweann.tasks.parity:Parity",
