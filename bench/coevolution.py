@@ -1,6 +1,6 @@
 """Competitive coevolution on the robot duel: does the last champion beat all the earlier ones, with and without an archive?
 
-    python bench/coevolution.py [--seeds 10] [--generations 100] [--population 100] [--quick] [--json FILE]
+    python bench/coevolution.py [--seeds 10] [--generations 100] [--population 60] [--quick] [--json FILE]
 
 With an archive a genome plays 2 starts against each of 8 opponents, without one 16 starts against the titleholder alone:
 as many matches. The champions of every tenth generation then meet in a master tournament (Floreano & Nolfi 1997): 25
@@ -30,7 +30,6 @@ FIRST_SEED = 1001
 N_CHAMPIONS = 11
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "archive of 100": ({}, {}),
-    "archive of the last 10": ({}, {"archive": 10, "eviction": "oldest"}),
     "no archive": ({"episodes": 16}, {"archive": 1}),
 }
 
@@ -90,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--generations", type=int, default=100)
-    parser.add_argument("--population", type=int, default=100)
+    parser.add_argument("--population", type=int, default=60)
     parser.add_argument("--quick", action="store_true", help="shows that it works")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     arguments = parser.parse_args()

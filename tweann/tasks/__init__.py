@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tweann.tasks.base import Evaluation as Evaluation
     from tweann.tasks.base import EvaluationKeys as EvaluationKeys
     from tweann.tasks.base import Evaluations as Evaluations
+    from tweann.tasks.base import Opponents as Opponents
     from tweann.tasks.base import Task as Task
     from tweann.tasks.base import TaskInfo as TaskInfo
     from tweann.tasks.compiled import CompiledTask as CompiledTask
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tweann.tasks.match import match_score as match_score
     from tweann.tasks.match import match_step as match_step
     from tweann.tasks.python import PythonTask as PythonTask
+    from tweann.tasks.python_match import PythonMatch as PythonMatch
     from tweann.tasks.settings import TaskSettings as TaskSettings
     from tweann.tasks.table import Rows as Rows
     from tweann.tasks.table import TableTask as TableTask
@@ -45,6 +47,8 @@ __all__ = [
     "EvaluationKeys",
     "Evaluations",
     "External",
+    "Opponents",
+    "PythonMatch",
     "PythonTask",
     "Rows",
     "TableTask",
@@ -76,6 +80,8 @@ _HOMES: Final[dict[str, str]] = {
     "EvaluationKeys": "tweann.tasks.base",
     "Evaluations": "tweann.tasks.base",
     "External": "tweann.tasks.external",
+    "Opponents": "tweann.tasks.base",
+    "PythonMatch": "tweann.tasks.python_match",
     "PythonTask": "tweann.tasks.python",
     "Rows": "tweann.tasks.table",
     "TableTask": "tweann.tasks.table",

@@ -76,7 +76,9 @@ class PythonTask(Task):
             try:
                 result.put(k, self._function(network))
             except Exception as error:  # user code may raise anything
-                result.fail(k, Flag.RAISED, f"{type(error).__name__}: {_text(error)}".rstrip(": "))
+                result.fail(
+                    k, Flag.RAISED, f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
+                )
         if self._solved_at is not None:
             result.solved |= result.fitness >= self._solved_at
         return result
@@ -98,7 +100,7 @@ def chosen_names(
     return chosen
 
 
-def _text(error: Exception) -> str:
+def text_of(error: Exception) -> str:
     """Return the message of an exception; also of one whose ``str`` raises."""
     try:
         return str(error)
