@@ -19,14 +19,18 @@ class MemorySettings(Section):
     """Section [storage] with ``url = "memory:"``."""
 
     url: str = "memory:"
-    max_events: int = Field(default=10_000, ge=1, description="events kept, champions aside")
+    max_events: int = Field(default=10_000, ge=1, description="events of other kinds kept")
     max_champions: int = Field(default=1_000, ge=1, description="champions kept")
+    max_lineage: int = Field(default=64, ge=1, description="pieces of lineage kept")
+    max_ancestors: int = Field(
+        default=1_000, ge=1, description="pieces of the lines of those alive kept"
+    )
 
 
 class MemoryStorage:
     """Keeps the newest events. Bounded: what falls out at the old end is counted in ``n_dropped``.
 
-    Champions are kept apart, so that a long run's generations do not push its best genomes out. It keeps
+    Champions and lineage are kept apart, so that a long run's generations do not push its best genomes out. It keeps
     the events as they are given, without a copy.
     """
 
@@ -36,8 +40,12 @@ class MemoryStorage:
     def __init__(self, settings: MemorySettings, run: str) -> None:
         self.run = run
         self.n_dropped = 0  #: events that fell out, champions included
-        self._champions: deque[Event] = deque(maxlen=settings.max_champions)
         self._others: deque[Event] = deque(maxlen=settings.max_events)
+        self._apart: dict[str, deque[Event]] = {
+            "champion": deque(maxlen=settings.max_champions),
+            "lineage": deque(maxlen=settings.max_lineage),
+            "ancestors": deque(maxlen=settings.max_ancestors),
+        }
         self._last_sequence = -1
         self._closed = False
 
@@ -56,21 +64,25 @@ class MemoryStorage:
                     f"{self._last_sequence}; sequence numbers must grow"
                 )
             self._last_sequence = event.sequence
-            kept = self._champions if event.kind == "champion" else self._others
+            kept = self._apart.get(event.kind, self._others)
             self.n_dropped += len(kept) == kept.maxlen
             kept.append(event)
+            if event.kind == "lineage":
+                while kept[0].sequence < event.data["keep_from"]:
+                    kept.popleft()
 
     def events(self, kind: str | None = None) -> Iterator[Event]:
         """Give the kept events in order, all or of one kind, as they are now."""
-        if kind == "champion":
-            return iter(list(self._champions))
+        if kind in self._apart:
+            return iter(list(self._apart[kind]))
         if kind is not None:
             return iter([event for event in self._others if event.kind == kind])
-        return iter(list(heapq.merge(self._others, self._champions, key=attrgetter("sequence"))))
+        merged = heapq.merge(self._others, *self._apart.values(), key=attrgetter("sequence"))
+        return iter(list(merged))
 
     def rewind(self, sequence: int) -> None:
         """Forget the events from ``sequence`` on."""
-        for kept in (self._champions, self._others):
+        for kept in (self._others, *self._apart.values()):
             while kept and kept[-1].sequence >= sequence:
                 kept.pop()
         self._last_sequence = min(self._last_sequence, sequence - 1)

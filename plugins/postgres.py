@@ -16,21 +16,20 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
-from tweann.config import Section
 from tweann.errors import MissingExtraError, StorageError
 from tweann.interfaces import Event
+from tweann.plugins.lineage_views import births_view, deaths_view
 from tweann.plugins.sqlite_rows import (
     FINISH_RUN,
-    INSERT_EVENT,
-    KEPT_FOR_EVER,
     REOPEN_RUN,
     START_RUN,
     TABLES,
     Row,
+    Table,
     event_of,
-    insertions,
     other_event_of,
 )
+from tweann.plugins.waiting_rows import CAPPED, INSERTS, Keeping, WaitingRows
 
 try:
     import psycopg
@@ -44,16 +43,13 @@ except ImportError:
 if TYPE_CHECKING:
     Connection = psycopg.Connection[tuple[Any, ...]]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 #: Locks of other programs in the same database have other first halves.
 _LOCK: Final = 0x74776E6E
 _MAKING: Final = 0
 
-_URGENT: Final = frozenset({"champion", *KEPT_FOR_EVER})
-_CAPPED: Final = {"events": f"AND kind NOT IN {KEPT_FOR_EVER}"}
-_TABLE_OF: Final = {INSERT_EVENT: "events"} | {t.insert: t.name for t in TABLES.values()}
-_KIND_OF: Final = {table.name: kind for kind, table in TABLES.items()}
 _TYPES: Final = {"INTEGER": "BIGINT", "REAL": "DOUBLE PRECISION", "BLOB": "BYTEA"}
+_KEY: Final = "run TEXT NOT NULL, sequence BIGINT NOT NULL, generation BIGINT NOT NULL"
 _RUN_COLUMNS: Final = (
     "run TEXT PRIMARY KEY, name TEXT, seed BIGINT, version TEXT, started TEXT, status TEXT NOT NULL, "
     "stop_reason TEXT, solved BOOLEAN, n_evaluations BIGINT, seconds DOUBLE PRECISION, config TEXT"
@@ -73,15 +69,13 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 T = TypeVar("T")
 
 
-class PostgresSettings(Section):
+class PostgresSettings(Keeping):
     """Section [storage] with ``url = "postgres://USER@HOST/DATABASE"``."""
 
     url: str
     db_schema: str = Field(
         "tweann", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="schema that the tables are in"
     )
-    commit_seconds: float = Field(1.0, ge=0, description="longest time between commits")
-    commit_rows: int = Field(500, ge=1, description="rows that make a commit")
     connect_seconds: float = Field(10.0, gt=0, description="patience with one attempt to connect")
     reconnect_seconds: float = Field(
         60.0, ge=0, description="patience with a database that went away, at the end of a run"
@@ -89,10 +83,6 @@ class PostgresSettings(Section):
     max_waiting: int = Field(
         20_000, ge=1, description="rows that wait in memory while the database is away"
     )
-    max_generations: int = Field(100_000, ge=1, description="generations kept")
-    max_champions: int = Field(1_000, ge=1, description="champions kept")
-    max_individuals: int = Field(100_000, ge=1, description="individuals kept")
-    max_events: int = Field(10_000, ge=1, description="events of other kinds kept")
 
     @field_validator("url")
     @classmethod
@@ -127,15 +117,12 @@ class PostgresStorage:
         self.run = run
         self._settings = settings
         self._place = _without_parameters(settings.url)
-        #: With their sequence numbers, and in order: a start undoes an end.
-        self._run_changes: list[tuple[int, str, Row]] = []
-        self._buffer: dict[str, list[Row]] = {}
-        self._n_buffered = 0
         self._connection: Connection | None = None
         self._holds_lock = False
         self._next_attempt, self._pause = 0.0, _FIRST_PAUSE
         self._closed = False
-        self._last_sequence, self._counts = self._explain("open", self._connect)
+        last, self._counts = self._explain("open", self._connect)
+        self._waiting = WaitingRows(run, last, _without_nan)
         self._last_commit = time.monotonic()
 
     def append(self, events: Sequence[Event]) -> None:
@@ -147,26 +134,24 @@ class PostgresStorage:
                 more than ``max_waiting`` wait.
         """
         self._require_open("append")
-        urgent = False
         for event in events:
-            self._take(event)
-            urgent = urgent or event.kind in _URGENT
+            self._waiting.take(event)
         now = time.monotonic()
         if (
-            urgent
-            or self._n_buffered >= self._settings.commit_rows
+            self._waiting.urgent
+            or self._waiting.n >= self._settings.commit_rows
             or now - self._last_commit >= self._settings.commit_seconds
         ) and now >= self._next_attempt:
             try:
                 self._explain("write", self._commit)
             except _AwayError as error:
                 self._postpone(error)
-        elif self._n_buffered > self._settings.max_waiting:
+        elif self._waiting.n > self._settings.max_waiting:
             self._explain("write", self._commit)
 
     def _postpone(self, error: _AwayError) -> None:
         """Let rows wait for a database that is away; it is asked again later, less and less often."""
-        if self._n_buffered > self._settings.max_waiting:
+        if self._waiting.n > self._settings.max_waiting:
             raise StorageError(
                 f"{error}; more than storage.max_waiting = {self._settings.max_waiting} rows wait for it"
             ) from error
@@ -198,12 +183,13 @@ class PostgresStorage:
     def _delete_from(self, sequence: int) -> None:
         connection = self._for_writing()
         with connection.transaction():
-            for name in _TABLE_OF.values():
+            for name in INSERTS:
                 connection.execute(
                     f"DELETE FROM {name} WHERE run = %s AND sequence >= %s", (self.run, sequence)
                 )
             connection.execute(REOPEN_RUN.replace("?", "%s"), (self.run,))
-        self._last_sequence, self._counts = self._look_up(connection)
+        last, self._counts = self._look_up(connection)
+        self._waiting = WaitingRows(self.run, last, _without_nan)
 
     def flush(self) -> None:
         """Commit what waits, waiting up to ``reconnect_seconds`` for a database that is away.
@@ -214,7 +200,7 @@ class PostgresStorage:
         self._require_open("flush")
         deadline = time.monotonic() + self._settings.reconnect_seconds
         pause = _FIRST_PAUSE
-        while self._n_buffered:
+        while self._waiting.n:
             try:
                 self._explain("write", self._commit)
             except _AwayError:
@@ -247,7 +233,7 @@ class PostgresStorage:
             StorageError: the database cannot be reached or read.
         """
         place = _without_parameters(settings.url)
-        if table not in {"runs", "events", *_KIND_OF}:
+        if table not in {"runs", "events", *INSERTS}:
             raise StorageError(f"{place} has no table {table!r}")
         order = "" if table == "runs" else "ORDER BY sequence DESC"
         limit = "" if newest is None else f"LIMIT {newest:d}"
@@ -305,10 +291,10 @@ class PostgresStorage:
 
     def _look_up(self, connection: Connection) -> tuple[int, dict[str, int]]:
         last, counts = -1, {}
-        for name in _TABLE_OF.values():
+        for name in INSERTS:
             counts[name], highest = _one(
                 connection,
-                f"SELECT count(*) FILTER (WHERE true {_CAPPED.get(name, '')}), max(sequence) FROM {name} "
+                f"SELECT count(*) FILTER (WHERE true {CAPPED.get(name, '')}), max(sequence) FROM {name} "
                 "WHERE run = %s",
                 (self.run,),
             )
@@ -321,7 +307,9 @@ class PostgresStorage:
             return self._connection
         self._disconnect()
         last, self._counts = self._connect()
-        self._forget(last)  # the connection may have broken between a commit and its confirmation
+        self._waiting.forget(
+            last
+        )  # the connection may have broken between a commit and its confirmation
         return self._connection  # type: ignore[return-value] # it was just made
 
     def _disconnect(self) -> None:
@@ -349,67 +337,25 @@ class PostgresStorage:
 
     # ----------------------------------------------------------------------- rows
 
-    def _take(self, event: Event) -> None:
-        """Put an event's row into the buffer."""
-        if event.sequence <= self._last_sequence:
-            raise StorageError(
-                f"run {self.run}: event {event.sequence} ({event.kind}) was appended after event "
-                f"{self._last_sequence}; sequence numbers must grow"
-            )
-        try:
-            for statement, row in insertions(self.run, event):
-                if statement in _TABLE_OF:
-                    self._buffer.setdefault(_TABLE_OF[statement], []).append(_without_nan(row))
-                else:
-                    change = (event.sequence, _RUN_CHANGES[statement], _without_nan(row))
-                    self._run_changes.append(change)
-        except KeyError as error:
-            raise StorageError(
-                f"run {self.run}: event {event.sequence} ({event.kind}) lacks the key {error}; "
-                f"it has {', '.join(map(str, event.data)) or 'none'}"
-            ) from None
-        except (TypeError, ValueError, RecursionError) as error:
-            raise StorageError(
-                f"run {self.run}: event {event.sequence} ({event.kind}) is not made of JSON values: {error}"
-            ) from error
-        self._last_sequence = event.sequence
-        self._n_buffered += 1
-
     def _commit(self) -> None:
         """Write the buffer and trim the tables, all or nothing."""
         connection = self._for_writing()
-        if not self._n_buffered:
+        if not self._waiting.n:
             return
-        counts = dict(self._counts)
+        waiting = self._waiting
+        counts = waiting.counted(self._counts)
         with connection.transaction(), connection.cursor() as cursor:
-            for _, statement, row in self._run_changes:
-                cursor.execute(statement, row)
-            for name, rows in self._buffer.items():
+            for _, statement, row in waiting.changes:
+                cursor.execute(_RUN_CHANGES[statement], row)
+            for name, rows in waiting.tables.items():
                 with cursor.copy(f"COPY {name} FROM STDIN") as copy:
                     for row in rows:
                         copy.write_row(row)
-                counts[name] += len(rows)
-            counts["events"] -= len(self._run_changes)  # those are kept for ever
-            for name, count in counts.items():
-                excess = count - getattr(self._settings, f"max_{name}")
-                if excess > 0:
-                    cursor.execute(
-                        f"DELETE FROM {name} WHERE run = %s AND sequence IN (SELECT sequence FROM {name} "
-                        f"WHERE run = %s {_CAPPED.get(name, '')} ORDER BY sequence LIMIT %s)",
-                        (self.run, self.run, excess),
-                    )
-                    counts[name] -= excess
+            for statement, values in waiting.trimming(counts, self._settings, "%s"):
+                cursor.execute(statement, values)
         self._counts = counts
-        self._forget(self._last_sequence)
+        waiting.forget(waiting.last)
         self._last_commit = time.monotonic()
-
-    def _forget(self, last: int) -> None:
-        """Let go of rows that are committed: those up to sequence number ``last``."""
-        self._run_changes = [change for change in self._run_changes if change[0] > last]
-        self._buffer = {
-            name: [row for row in rows if row[1] > last] for name, rows in self._buffer.items()
-        }
-        self._n_buffered = sum(map(len, self._buffer.values()))
 
     def _select(self, table: str, kind: str | None) -> Iterator[Event]:
         condition, values = "", [self.run]
@@ -464,8 +410,10 @@ def _prepare(connection: Connection, schema: str, place: str) -> None:
             _use(connection, schema)
             for statement in _schema():
                 connection.execute(statement)
-    _use(connection, schema)
-    (version,) = _one(connection, "SELECT version FROM tweann_schema", ())
+        _use(connection, schema)
+        (version,) = _one(connection, "SELECT version FROM tweann_schema", ())
+        for statement in _migration() if version < SCHEMA_VERSION else ():
+            connection.execute(statement)
     if version > SCHEMA_VERSION:
         raise StorageError(
             f"{place} has schema version {version}, this tweann writes {SCHEMA_VERSION}: upgrade tweann, or set "
@@ -477,11 +425,25 @@ def _schema() -> Iterator[str]:
     yield "CREATE TABLE tweann_schema (version BIGINT NOT NULL)"
     yield f"INSERT INTO tweann_schema VALUES ({SCHEMA_VERSION})"
     yield f"CREATE TABLE runs ({_RUN_COLUMNS})"
-    key = "run TEXT NOT NULL, sequence BIGINT NOT NULL, generation BIGINT NOT NULL"
     for table in TABLES.values():
-        columns = "".join(f"{name} {_TYPES.get(kind, kind)}, " for name, kind in table.columns)
-        yield f"CREATE TABLE {table.name} ({key}, {columns}extra JSON, genome BYTEA, PRIMARY KEY (run, sequence))"
-    yield f"CREATE TABLE events ({key}, kind TEXT NOT NULL, data JSON, genome BYTEA, PRIMARY KEY (run, sequence))"
+        yield _table(table)
+    yield f"CREATE TABLE events ({_KEY}, kind TEXT NOT NULL, data JSON, genome BYTEA, PRIMARY KEY (run, sequence))"
+    yield births_view(postgres=True)
+    yield deaths_view(postgres=True)
+
+
+def _migration() -> Iterator[str]:
+    """Give what brings schema 1 up to date."""
+    yield _table(TABLES["lineage"])
+    yield _table(TABLES["ancestors"])
+    yield births_view(postgres=True)
+    yield deaths_view(postgres=True)
+    yield f"UPDATE tweann_schema SET version = {SCHEMA_VERSION}"
+
+
+def _table(table: Table) -> str:
+    columns = "".join(f"{name} {_TYPES.get(kind, kind)}, " for name, kind in table.columns)
+    return f"CREATE TABLE {table.name} ({_KEY}, {columns}extra JSON, genome BYTEA, PRIMARY KEY (run, sequence))"
 
 
 def _one(connection: Connection, statement: str, values: Sequence[Any]) -> tuple[Any, ...]:

@@ -3,6 +3,8 @@
 What each kind of event becomes:
 
 - "generation", "champion", "individual": a row of the table of that name, with real columns.
+- "lineage", "ancestors": a row of packed records (`tweann.lineage`), which the views ``births`` and ``deaths`` take
+  apart: a row each.
 - "run_started", "run_finished": the run's row in ``runs``, and as they came in ``events``.
 - any other: a row of ``events``, its data as JSON.
 
@@ -19,6 +21,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from tweann.interfaces import Event
+from tweann.plugins.lineage_views import births_view, deaths_view
 
 Row = tuple[Any, ...]
 
@@ -92,8 +95,18 @@ _INDIVIDUALS = Table.of(
     n_nodes="INTEGER",
     n_connections="INTEGER",
 )
-TABLES: Final = {"generation": _GENERATIONS, "champion": _CHAMPIONS, "individual": _INDIVIDUALS}
+_LINEAGE: Final = Table.of("lineage", n_births="INTEGER", n_deaths="INTEGER", keep_from="INTEGER")
+_ANCESTORS: Final = Table.of("ancestors", n_births="INTEGER", last_birth="INTEGER")
+TABLES: Final = {
+    "generation": _GENERATIONS,
+    "champion": _CHAMPIONS,
+    "individual": _INDIVIDUALS,
+    "lineage": _LINEAGE,
+    "ancestors": _ANCESTORS,
+}
 _INSERTS: Final = {kind: table.insert for kind, table in TABLES.items()}
+#: What schema 1 had not.
+MIGRATION: Final = (_LINEAGE.schema, _ANCESTORS.schema, births_view(), deaths_view())
 SCHEMA: Final = (
     "CREATE TABLE runs (run TEXT NOT NULL PRIMARY KEY, name TEXT, seed INTEGER, version TEXT, started TEXT, "
     "status TEXT NOT NULL, stop_reason TEXT, solved BOOLEAN, n_evaluations INTEGER, seconds REAL, "
@@ -101,6 +114,8 @@ SCHEMA: Final = (
     *(table.schema for table in TABLES.values()),
     "CREATE TABLE events (run TEXT NOT NULL, sequence INTEGER NOT NULL, generation INTEGER NOT NULL, "
     "kind TEXT NOT NULL, data JSON, genome BLOB, PRIMARY KEY (run, sequence))",
+    births_view(),
+    deaths_view(),
 )
 INSERT_EVENT: Final = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"
 # A run that is taken up again runs again: its start replaces what an earlier end said.

@@ -25,10 +25,12 @@ from tweann.interfaces import Event, Storage
 from tweann.plugins.memory import MemorySettings, MemoryStorage
 from tweann.plugins.sqlite import SCHEMA_VERSION, SqliteSettings, SqliteStorage
 from tweann.testing.events import (
+    ancestors,
     champion,
     finished,
     generation,
     individual,
+    lineage,
     report,
     started,
     whole_run,
@@ -48,6 +50,13 @@ class TestMemory:
         storage.append([generation(k) for k in range(15)])
         storage.append([champion(k) for k in range(15, 20)])
         assert storage.n_dropped == 5 + 3
+
+    def test_lineage_is_kept_apart(self, open_storage: Open) -> None:
+        storage = open_storage(max_events=1, max_lineage=3, max_ancestors=2)
+        storage.append([lineage(k, keep_from=0) for k in range(5)])
+        storage.append([lineage(5, keep_from=4), *(ancestors(k) for k in range(6, 9))])
+        storage.append([generation(k) for k in range(9, 15)])
+        assert [event.sequence for event in storage.events()] == [4, 5, 7, 8, 14]
 
 
 class TestSqlite:
@@ -79,6 +88,12 @@ class TestSqlite:
         again = open_storage(**{setting: 5})
         again.append([make(22)])
         assert [e.sequence for e in again.events()] == [0, 17, 18, 19, 20, 21, 22]
+
+    def test_pieces_of_lineage_go_when_a_newer_one_says_so(self, open_storage: Open) -> None:
+        storage = open_storage(commit_rows=1, max_ancestors=2)
+        for k in range(4):
+            storage.append([lineage(2 * k, keep_from=2 * max(0, k - 1)), ancestors(2 * k + 1)])
+        assert [event.sequence for event in storage.events()] == [4, 5, 6, 7]
 
     def test_the_start_outlives_other_events(self, open_storage: Open) -> None:
         storage = open_storage(max_events=2, commit_rows=1)
@@ -259,7 +274,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     sqlite_storage(path).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StorageError, match=r"schema version 99, this tweann writes 1: upgrade"):
+    with pytest.raises(StorageError, match=r"schema version 99, this tweann writes 2: upgrade"):
         sqlite_storage(path)
 
 

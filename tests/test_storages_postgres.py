@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import json
 import math
+import sqlite3
 import subprocess
 import sys
 import time
@@ -20,12 +22,22 @@ from pydantic import ValidationError
 
 import tweann
 from tweann import runs
+from tweann.ancestry import line_of
 from tweann.cli import main
 from tweann.errors import StorageError
 from tweann.interfaces import Event, Storage
 from tweann.plugins.postgres import SCHEMA_VERSION, PostgresSettings, PostgresStorage
 from tweann.testing import StorageContract
-from tweann.testing.events import champion, finished, generation, individual, started, whole_run
+from tweann.testing.events import (
+    ancestors,
+    champion,
+    finished,
+    generation,
+    individual,
+    lineage,
+    started,
+    whole_run,
+)
 from tweann.testing.storage import Open
 
 PROGRAMS = binaries()
@@ -197,7 +209,7 @@ def test_a_newer_schema_is_refused(open_storage: Open, url: str) -> None:
     open_storage().close()
     with psycopg.connect(url) as connection:
         connection.execute("UPDATE tweann.tweann_schema SET version = 99")
-    with pytest.raises(StorageError, match="schema version 99, this tweann writes 1: upgrade"):
+    with pytest.raises(StorageError, match="schema version 99, this tweann writes 2: upgrade"):
         open_storage()
 
 
@@ -293,10 +305,11 @@ def test_a_commit_whose_confirmation_was_lost_is_not_written_twice(open_storage:
     assert isinstance(storage, PostgresStorage)
     storage.append([generation(0)])
     storage.append([generation(1)])
-    waiting = {name: list(rows) for name, rows in storage._buffer.items()}
+    waiting = copy.copy(storage._waiting)
+    waiting.tables = dict(waiting.tables)
     storage.flush()
     # As if the connection had broken between the commit and its confirmation.
-    storage._buffer, storage._n_buffered = waiting, 2
+    storage._waiting = waiting
     storage._disconnect()
     storage.append([generation(2)])
     assert [event.sequence for event in storage.events()] == [0, 1, 2]
@@ -336,3 +349,34 @@ def test_a_run_is_kept_and_read_as_with_sqlite(
             del report["seconds"]
         shown.append((summary, exported))
     assert shown[0] == shown[1]
+
+
+def test_a_run_has_the_lineage_that_it_has_with_sqlite(url: str, tmp_path: Path) -> None:
+    config = CONFIG | {"lineage": {"batch": 20, "max_births": 1}}
+    config = config | {"run": {**config["run"], "generations": 30}}  # type: ignore[dict-item] # a table
+    ours = tweann.run(config | {"storage": {"url": url}}, out=tmp_path / "a").run_dir
+    theirs = tweann.run(config, out=tmp_path / "b").run_dir
+    assert ours is not None
+    assert theirs is not None
+    here, there = runs.open_run("latest", tmp_path / "a"), runs.open_run("latest", tmp_path / "b")
+    assert line_of(here).data() == line_of(there).data()
+    names = "birth, parent_a, parent_b, species, generation, mutations, operator, origin"
+    with contextlib.closing(sqlite3.connect(theirs / "run.db")) as connection:
+        births = connection.execute(f"SELECT {names} FROM births ORDER BY birth").fetchall()
+        deaths = connection.execute("SELECT birth, generation FROM deaths ORDER BY 1").fetchall()
+    assert len(births) > 300
+    assert read(url, f"SELECT {names} FROM births ORDER BY birth") == births
+    assert read(url, "SELECT birth, generation FROM deaths ORDER BY 1") == deaths
+
+
+def test_a_database_of_schema_1_is_brought_up_to_date(open_storage: Open, url: str) -> None:
+    open_storage().close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP VIEW tweann.births, tweann.deaths")
+        connection.execute("DROP TABLE tweann.lineage, tweann.ancestors")
+        connection.execute("UPDATE tweann.tweann_schema SET version = 1")
+    storage = open_storage()
+    storage.append([lineage(0), ancestors(1)])
+    storage.flush()
+    assert read(url, "SELECT version FROM tweann_schema") == [(2,)]
+    assert read(url, "SELECT count(*) FROM births") == [(2,)]

@@ -19,15 +19,11 @@ from tweann.config import Config, TaskSection, load
 from tweann.controlling import make_desk
 from tweann.errors import ConfigError, FormatError
 from tweann.evaluating import Evaluator
-from tweann.genes import Float
-from tweann.interfaces import (
-    Asynchronous,
-    Exchange,
-    Strategy,
-    StrategyContext,
-)
+from tweann.genes import Float, Int
+from tweann.interfaces import Asynchronous, Exchange, Strategy, StrategyContext
 from tweann.kernels.mutation import MutationOperator
 from tweann.kernels.summary import Summary, count_genes, summarise
+from tweann.lineage import Children
 from tweann.network import Network
 from tweann.pool import Brood, GenomePool
 from tweann.recording import Recorder
@@ -110,7 +106,7 @@ class Evolution:
             config, self.task, self.layout, self.scaling, self._registry, plugin=task is None
         )
         self._evaluator = Evaluator(config, assignment, self.pool, self._registry, self._strategy)
-        self._recorder = Recorder()
+        self._recorder = Recorder(config)
         self.desk = make_desk(config, self.layout, self._breeder, self._evaluator, self._workers)
         self._checkpoints: Checkpoints | None = None
         self._seconds_before = 0.0  # of the run, until the checkpoint that it goes on from
@@ -281,7 +277,7 @@ class Evolution:
             raise
         finally:
             result = self._result(status, reason)
-            self._recorder.finish(result, self.pool.view())
+            self._recorder.finish(result, self.pool.view(), self._alive())
         return result
 
     # ------------------------------------------------------------- checkpoints
@@ -319,7 +315,7 @@ class Evolution:
             "arrivals": list(self._arrivals),
             "reached_target": self._reached_target,
             "seconds": self.seconds,
-            "sequence": self._recorder.sequence,
+            "recorder": self._recorder.state(),
             **{name: getattr(self, name) for name in _COUNTERS},
         }
 
@@ -361,7 +357,7 @@ class Evolution:
         self._arrivals = list(state["arrivals"])
         self._reached_target = state["reached_target"]
         self._seconds_before = state["seconds"]
-        self._recorder.sequence = state["sequence"]
+        self._recorder.restore(state["recorder"])
         for name in _COUNTERS:
             setattr(self, name, state[name])
 
@@ -484,6 +480,8 @@ class Evolution:
             control.compare(self.pool, brood)
         n, first = len(brood), int(rows["id"][0])
         told = self._evaluator.without_failures(brood)
+        children = Children(rows, told.rows["id"], brood.applied, fitness)
+        before = self.pool.rows["id"]
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(told))
         self.pool.keep(
             survivors.index,
@@ -493,6 +491,8 @@ class Evolution:
             f"strategy {self.config.strategy.name}",
         )
         self._pending.remove(brood)
+        selection = before, survivors.index, self.pool.rows["species"]
+        self._recorder.told(children, selection, self.generation, self._alive)
         if not self._in_order:
             self._arrivals.append(first)
         if n >= self._population and not self._told:  # the whole generation at once
@@ -504,6 +504,13 @@ class Evolution:
         self._told.clear()
         nothing, runs = np.zeros(fitness.size, np.bool_), np.zeros(fitness.size, np.int64)
         return self._finish_generation(summarise(fitness, fitness, nothing, runs))
+
+    def _alive(self) -> list[Int]:
+        """Return birth numbers, of the pool, the parents of children under way, and the champion."""
+        alive = [self.pool.rows["id"], *(brood.rows["parent_a"] for brood in self._pending)]
+        if self.champion is not None:
+            alive.append(np.array([self.champion.birth]))
+        return alive
 
     def _finish_generation(self, found: Summary) -> GenerationReport:
         report = self._report(found)

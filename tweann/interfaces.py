@@ -308,10 +308,13 @@ class Event:
 
     Attributes:
         sequence: 0, 1, 2, …: gapless within a run.
-        kind: "run_started", "generation", "champion", "individual", "run_finished", or a plugin's own.
+        kind: "run_started", "generation", "champion", "individual", "lineage", "ancestors", "immigrant", "arrivals",
+            "run_finished", or a plugin's own. Of kind "lineage", those with a lower number than ``keep_from`` of
+            the newest are not needed any more.
         generation: when.
         data: JSON values; for the built-in kinds the keys are those of `tweann.records`.
-        genome: the genome's codec bytes, where the event has one.
+        genome: the genome's codec bytes, where the event has one; of "lineage" and "ancestors" packed records
+            (`tweann.lineage`).
     """
 
     sequence: int

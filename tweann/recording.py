@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from tweann import assembly
 from tweann.codec import encode
 from tweann.config import Config
 from tweann.controls import ControlDesk
+from tweann.genes import Int
 from tweann.interfaces import Event, Storage
+from tweann.lineage import Children, Lineage
 from tweann.observers import Observers
 from tweann.pool import PoolView
 from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
@@ -21,15 +26,23 @@ from tweann.registry import Registry
 class Recorder:
     """Writes events and calls observers, once it is open; until then it does nothing.
 
+    Args:
+        config: of the run.
+
     Attributes:
         storage: where events go; None: it is not open.
         sequence: the number of the next event.
+        lineage: births and deaths that wait; None: the run keeps none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config) -> None:
         self.storage: Storage | None = None
         self.sequence = 0
         self._observers: Observers | None = None
+        kept = config.lineage
+        self.lineage: Lineage | None = None
+        if kept.enabled:
+            self.lineage = Lineage(kept.batch, kept.max_births, kept.max_generations)
 
     def open(self, config: Config, info: RunInfo, registry: Registry) -> None:
         """Make storage and observers, and report the start; of a run that goes on, forget what came later."""
@@ -62,6 +75,31 @@ class Recorder:
             for change in self._observers.settings_controlled(report, desk):
                 self._write("control", report.generation, change.data())
 
+    def told(
+        self,
+        children: Children,
+        selection: tuple[Int, ArrayLike, Int],
+        generation: int,
+        alive: Callable[[], Sequence[Int]],
+    ) -> None:
+        """Remember births and deaths, and write them when there are enough.
+
+        Args:
+            children, selection, generation: as in `Lineage.told`.
+            alive: gives what `Lineage.take` is to know.
+        """
+        if self.lineage is None or self.storage is None:
+            return
+        before, index, species = selection
+        self.lineage.told(children, before, np.asarray(index, np.int64), species, generation)
+        if self.lineage.due:
+            self._write_lineage(generation, alive())
+
+    def _write_lineage(self, generation: int, alive: Sequence[Int]) -> None:
+        if self.lineage is not None:
+            for kind, data, records in self.lineage.take(self.sequence, generation, alive):
+                self._write(kind, generation, data, records)
+
     def champion(self, champion: Champion, generation: int) -> None:
         """Tell of a new champion."""
         if self.storage is not None:
@@ -82,9 +120,10 @@ class Recorder:
         if self._observers is not None:
             self._observers.checkpoint_written(path)
 
-    def finish(self, result: Result, view: PoolView) -> None:
-        """Tell of the final population and the ending."""
+    def finish(self, result: Result, view: PoolView, alive: Sequence[Int]) -> None:
+        """Tell of the final population and the ending; ``alive`` as in `Lineage.take`."""
         if self.storage is not None:
+            self._write_lineage(result.generations, alive)
             for row in view.members.tolist():
                 genome = view.genome(row)
                 individual = {
@@ -103,6 +142,17 @@ class Recorder:
             self.storage.flush()
         if self._observers is not None:
             self._observers.run_finished(result)
+
+    def state(self) -> dict[str, Any]:
+        """Return the number of the next event and what waits, as `tweann.packing.pack` takes it."""
+        lineage = {} if self.lineage is None else self.lineage.state()
+        return {"sequence": self.sequence, "lineage": lineage}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.sequence = state["sequence"]
+        if self.lineage is not None:
+            self.lineage.restore(state["lineage"])
 
     def flush(self) -> None:
         """Make all events durable."""

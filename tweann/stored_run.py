@@ -32,7 +32,7 @@ TIME_FORMAT: Final = "%Y%m%d-%H%M%S"
 TIME_LENGTH: Final = 15
 
 #: The newest schema of ``run.db`` that is understood here.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _SQLITE_URL = "sqlite:///"
 #: A line of metrics is some hundred bytes; in this much of a file's end there is a whole one.
@@ -178,6 +178,23 @@ class StoredRun:
             if row["kind"] == "control"
         ]
 
+    def pieces(self, table: str) -> list[dict[str, Any]]:
+        """Return the rows of "lineage" or "ancestors", in order, as they were written.
+
+        Raises:
+            StorageError: the database is there but cannot be read.
+        """
+        return self._select(table)
+
+    def genome_rows(self) -> list[dict[str, Any]]:
+        """Return figures of all genomes that are kept: champions, the last population, immigrants.
+
+        Raises:
+            StorageError: the database is there but cannot be read.
+        """
+        rows = [*self._rows("champions"), *self._rows("individuals")]
+        return rows + [data for data, _ in self.immigrants()]
+
     @property
     def _is_kept(self) -> bool:
         """Whether the run's events are where they can be read."""
@@ -244,8 +261,8 @@ class StoredRun:
             with closing(sqlite3.connect(uri, uri=True)) as connection:
                 connection.row_factory = sqlite3.Row
                 (schema,) = connection.execute("PRAGMA user_version").fetchone()
-                if schema == 0:
-                    return []  # the run has just begun: its tables are not there yet
+                if schema == 0 or (schema == 1 and table in ("lineage", "ancestors")):
+                    return []  # the run has just begun, or is an old one: its tables are not there
                 if schema > SCHEMA_VERSION:
                     raise StorageError(
                         f"{path} has schema version {schema}, this tweann reads {SCHEMA_VERSION}: "

@@ -19,6 +19,7 @@ from tweann.config.sections import (
     Config,
     EvaluationSection,
     GenomeSettings,
+    LineageSettings,
     MutationSettings,
     NoSettings,
     PluginSection,
@@ -135,6 +136,7 @@ class _Loader:
                 StorageSection, "storage", tables, lambda section: section.name
             ),
             "checkpoint": self._section(CheckpointSettings, "checkpoint", tables),
+            "lineage": self._section(LineageSettings, "lineage", tables),
             "observers": self._observers(tables.get("observers")),
             "bridge": None
             if "bridge" not in tables

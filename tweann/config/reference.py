@@ -15,6 +15,7 @@ from tweann.config.sections import (
     ComplexitySettings,
     EvaluationSection,
     GenomeSettings,
+    LineageSettings,
     MutationSettings,
     PluginSection,
     RunSettings,
@@ -37,6 +38,7 @@ _PLAIN: Final[dict[str, type[Section]]] = {
     "species": SpeciesSettings,
     "tuning": TuningSettings,
     "checkpoint": CheckpointSettings,
+    "lineage": LineageSettings,
 }
 #: The sections with a plugin's part: the model, the kind of plugin, the key that chooses it.
 _SHARED: Final[dict[str, tuple[type[PluginSection], str, str]]] = {
@@ -153,6 +155,7 @@ def markdown(registry: Registry) -> str:
         "storage",
         "bridge",
         "checkpoint",
+        "lineage",
     ):
         if name in _PLAIN:
             model = _PLAIN[name]

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, field_validator, model_validator
 
+from tweann.config.keeping import CheckpointSettings as CheckpointSettings
+from tweann.config.keeping import LineageSettings as LineageSettings
+from tweann.config.keeping import Section as Section
 from tweann.genes import COLUMN_GROUPS, MAX_CONNECTIONS, MAX_NODES
 
 #: What ends a run that says nothing of its end.
@@ -17,12 +20,6 @@ ENDINGS: Final = ("generations", "evaluations", "seconds", "target_fitness")
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Coefficient = Annotated[float, Field(ge=0)]
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, no unknown keys, no silent conversions, no NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class RunSettings(Section):
@@ -455,21 +452,6 @@ class BridgeSection(PluginSection):
     )
 
 
-class CheckpointSettings(Section):
-    """When the whole state of the run is written to its folder, for `tweann resume`."""
-
-    enabled: bool = Field(True, description="Write checkpoints, where the run has a folder.")
-    seconds: float = Field(
-        10.0,
-        ge=0,
-        description="Time between two, at least; longer where writing would cost over 5 %. One more is "
-        "written at the end.",
-    )
-    keep: int = Field(
-        3, ge=1, le=1000, description="How many are kept, in case the newest is damaged."
-    )
-
-
 class Config(Section):
     """A whole configuration, resolved: every default filled in, every path absolute."""
 
@@ -484,6 +466,7 @@ class Config(Section):
     evaluation: EvaluationSection
     storage: StorageSection
     checkpoint: CheckpointSettings
+    lineage: LineageSettings = LineageSettings()
     observers: Mapping[str, SerializeAsAny[BaseModel]] = Field(
         description="Settings of each observer that acts in the run, by name."
     )

@@ -46,6 +46,16 @@ def champion(sequence: int, fitness: float = 3.5) -> Event:
     return Event(sequence, "champion", sequence, data, b"\x00genome\xff")
 
 
+def lineage(sequence: int, keep_from: int = 0) -> Event:
+    data = {"n_births": 2, "n_deaths": 1, "keep_from": keep_from}
+    return Event(sequence, "lineage", sequence, data, bytes(range(112)))
+
+
+def ancestors(sequence: int) -> Event:
+    data = {"n_births": 1, "last_birth": 2**40}
+    return Event(sequence, "ancestors", sequence, data, bytes(range(50)))
+
+
 def individual(sequence: int) -> Event:
     data = {
         "position": 0,

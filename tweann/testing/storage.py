@@ -15,7 +15,16 @@ import pytest
 
 from tweann.errors import StorageError
 from tweann.interfaces import Event, Storage
-from tweann.testing.events import champion, close_to, finished, generation, started, whole_run
+from tweann.testing.events import (
+    ancestors,
+    champion,
+    close_to,
+    finished,
+    generation,
+    lineage,
+    started,
+    whole_run,
+)
 from tweann.testing.subjects import importable
 
 Open = Callable[..., Storage]
@@ -199,6 +208,21 @@ class StorageContract:
         assert list(storage.events("champion")) == [champion(0)], (
             "the champion is gone: keep champions apart from what comes every generation"
         )
+
+    def test_lineage_is_kept_from_where_the_newest_piece_says(self, open_storage: Open) -> None:
+        """Pieces of lineage come back, and ancestors; older ones than ``keep_from`` may go, no others."""
+        storage = open_storage()
+        events = [lineage(0), ancestors(1), lineage(2), lineage(3), lineage(4, keep_from=2)]
+        for event in events:
+            storage.append([event])
+            storage.flush()
+        kept = list(storage.events("lineage"))
+        assert [event for event in kept if event.sequence >= 2] == [lineage(2), *events[3:]], (
+            f"pieces from event 2 on must be left, came {[event.sequence for event in kept]}"
+        )
+        assert list(storage.events("ancestors")) == [ancestors(1)]
+        storage.rewind(4)
+        assert [event.sequence for event in storage.events("lineage")][-1] == 3
 
     @pytest.mark.parametrize("kind", ["champion", "plugin.note"])
     def test_the_newest_events_are_kept(self, open_storage: Open, kind: str) -> None:
