@@ -1,4 +1,4 @@
-"""Hands mutated genome, champion and checkpoint files to what reads them: python bench/fuzz_files.py [--files 50000]
+"""Hands mutated genome, champion, population and checkpoint files to what reads them: python bench/fuzz_files.py [--files 50000]
 
 Whatever is not refused with a FormatError and a reason, takes long, or takes memory, is reported; exit status 1 then.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tweann import checkpoints, codec
+from tweann import populations as populations_of
 from tweann.errors import FormatError
 from tweann.evolution import Evolution
 from tweann.stored_run import CHAMPION_FILE, CHAMPION_JSON, StoredRun
@@ -64,9 +65,9 @@ def _mutate(data: bytearray, rng: random.Random, samples: list[bytes]) -> None:
             data[at:at] = rng.randbytes(rng.randint(1, 16))
 
 
-def samples() -> tuple[list[bytes], list[bytes], list[bytes]]:
-    """Return genome files, ``champion.json`` files, and the bodies of checkpoints."""
-    genomes, champions, bodies = [], [], []
+def samples() -> tuple[list[bytes], list[bytes], list[bytes], list[bytes]]:
+    """Return genome files, ``champion.json`` files, checkpoints, and population files."""
+    genomes, champions, bodies, populations = [], [], [], []
     for groups in ((), ("births", "dynamics", "plasticity", "stdp")):
         config = {
             "run": {"generations": 12, "stop_when_solved": False},
@@ -83,12 +84,14 @@ def samples() -> tuple[list[bytes], list[bytes], list[bytes]]:
                 raise SystemExit("a run without a champion")
             view = run.pool.view()
             genomes += [codec.encode(view.genome(i)) for i in range(len(view))]
+            members = [populations_of.Member(view.genome(i), 0.5, i) for i in range(len(view))]
+            populations.append(populations_of.encode_population(members))
             figures = {"generation": 3, **found.data(), "genome": found.genome.to_dict()}
             champions.append(json.dumps(figures).encode())
             columns = {name: np.asarray(run.pool.rows[name]) for name in run.pool.rows}
             state = {"rows": columns, "names": ["a", "b"], "n": 3, "deep": {"x": 0.5, "none": None}}
             bodies.append(checkpoints.encode(state))
-    return genomes, champions, bodies
+    return genomes, champions, bodies, populations
 
 
 def fuzz(n: int, seed: int) -> tuple[Counter[str], list[str]]:
@@ -98,7 +101,7 @@ def fuzz(n: int, seed: int) -> tuple[Counter[str], list[str]]:
         What became of how many, and what should not have happened.
     """
     rng = random.Random(seed)
-    genomes, champions, states = samples()
+    genomes, champions, states, populations = samples()
     head = len(states[0]) - len(_body(states[0]))
     faults: list[str] = []
     counts: Counter[str] = Counter()
@@ -123,6 +126,7 @@ def fuzz(n: int, seed: int) -> tuple[Counter[str], list[str]]:
             ("genome", codec.decode, genomes, 12),
             ("champion.tweann", champion_genome, genomes, 2),
             ("champion.json", champion, champions, 2),
+            ("population", populations_of.decode_population, populations, 3),
             ("checkpoint", checkpoints.decode, states, 1),
             ("checkpoint, sealed", sealed, states, 3),
         ]

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import itertools
 import json
+import re
 import math
 import sqlite3
 import subprocess
@@ -27,6 +28,7 @@ from tweann.cli import main
 from tweann.errors import StorageError
 from tweann.interfaces import Event, Storage
 from tweann.plugins.postgres import SCHEMA_VERSION, PostgresSettings, PostgresStorage
+from tweann.plugins.sqlite import SqliteSettings, SqliteStorage
 from tweann.testing import StorageContract
 from tweann.testing.events import (
     ancestors,
@@ -380,3 +382,28 @@ def test_a_database_of_schema_1_is_brought_up_to_date(open_storage: Open, url: s
     storage.flush()
     assert read(url, "SELECT version FROM tweann_schema") == [(2,)]
     assert read(url, "SELECT count(*) FROM births") == [(2,)]
+
+
+def test_a_run_goes_to_another_storage_and_back_with_all_its_events(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = CONFIG | {"lineage": {"batch": 20}, "observers": {}}
+    folder = tweann.run(config, out=tmp_path).run_dir
+    assert folder is not None
+    back = f"sqlite:///{tmp_path}/back.db"
+    assert main(["import", str(folder), "--to", url, "--json"]) == 0
+    copied = json.loads(capsys.readouterr().out)
+    first = SqliteStorage(SqliteSettings(url=f"sqlite:///{folder}/run.db"), folder.name)
+    second = postgres(url, folder.name)
+    original = list(first.events())
+    assert copied == {"run": folder.name, "url": url, "events": len(original)}
+    assert list(second.events()) == original
+    text = re.sub(r"busy_seconds = .*", "", (folder / "config.toml").read_text())
+    (folder / "config.toml").write_text(text.replace("sqlite:///{run_dir}/run.db", url))
+    assert main(["import", str(folder), "--to", back]) == 0
+    third = SqliteStorage(SqliteSettings(url=back), folder.name)
+    assert list(third.events()) == original
+    for storage in (first, second, third):
+        storage.close()
+    assert main(["import", str(folder), "--to", back]) == 2
+    assert "already" in capsys.readouterr().err

@@ -186,6 +186,14 @@ class StoredRun:
         """
         return self._select(table)
 
+    def individuals(self) -> list[dict[str, Any]]:
+        """Return figures and codec bytes, by ``genome``, of the last population.
+
+        Raises:
+            StorageError: the database is there but cannot be read.
+        """
+        return list(self._rows("individuals"))
+
     def genome_rows(self) -> list[dict[str, Any]]:
         """Return figures of all genomes that are kept: champions, the last population, immigrants.
 

@@ -15,6 +15,7 @@ def tweann_commands() -> Mapping[str, str]:
         "doctor": "tweann.cli.diagnosis:doctor",
         "evaluate": "tweann.cli.stored:evaluate",
         "export": "tweann.cli.stored:export",
+        "import": "tweann.cli.copying:import_run",
         "lineage": "tweann.cli.lineage:show_lineage",
         "list": "tweann.cli.stored:list_runs",
         "new-plugin": "tweann.cli.new_plugin:new_plugin",

@@ -81,14 +81,27 @@ def _shown(value: int | dict[str, int]) -> str:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write; by default standard output.",
 )
+@click.option(
+    "--population",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the last population to this file instead, for `tweann import`.",
+)
 @out_option
-def export(run: str, form: str, output: Path | None, out: Path) -> None:
-    """Write a run's champion in a readable form."""
+def export(run: str, form: str, output: Path | None, population: Path | None, out: Path) -> None:
+    """Write a run's champion in a readable form, or its last population to a file."""
     from tweann import runs
     from tweann.files import write_atomic
 
     del form  # one so far, and click has checked it
     stored = runs.open_run(run, out)
+    if population is not None:
+        from tweann.copying import last_population
+        from tweann.populations import encode_population
+
+        members = last_population(stored)
+        write_atomic(population, encode_population(members))
+        click.echo(f"{population}: {len(members)} genomes", err=True)
+        return
     data = {**stored.champion_data(), "genome": stored.champion().to_dict()}
     text = json.dumps(strict(data), indent=2, allow_nan=False, ensure_ascii=False)
     if output is None:
