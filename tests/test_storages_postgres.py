@@ -6,8 +6,8 @@ import contextlib
 import copy
 import itertools
 import json
-import re
 import math
+import re
 import sqlite3
 import subprocess
 import sys
