@@ -1,6 +1,8 @@
 """What it costs to evaluate elsewhere: python bench/backends.py
 
 A fitness function that waits, as one does that asks a simulator: what a genome takes beyond its waiting is overhead.
+First, with genomes that do not wait, what a generation costs whatever its size (its chunks are handed over and collected)
+and what each genome costs (bred, sent, decoded, told), from generations of 20 and of 400.
 """
 
 from __future__ import annotations
@@ -44,6 +46,15 @@ def measure(backend: str, cost: float, n: int, workers: int, generations: int) -
     return {"first": first, "genome": statistics.median(times) / n}
 
 
+def costs(backend: str, workers: int, generations: int) -> tuple[float, float]:
+    """Return the seconds that a generation costs whatever its size, and those of each genome: of genomes that wait not."""
+    few, many = 20, 400
+    small = measure(backend, 0.0, few, workers, generations)["genome"] * few
+    large = measure(backend, 0.0, many, workers, generations)["genome"] * many
+    each = (large - small) / (many - few)
+    return small - few * each, each
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
@@ -53,6 +64,8 @@ def main() -> None:
     arguments = parser.parse_args()
     n, workers = arguments.genomes, arguments.workers
     for backend in arguments.backends:
+        fixed, each = costs(backend, workers, arguments.generations)
+        print(f"{backend:10} {fixed * 1e3:6.2f} ms a generation, {each * 1e6:6.0f} µs a genome")
         used = 1 if backend == "serial" else workers
         for cost in COSTS:
             found = measure(backend, cost, n, workers, arguments.generations)
