@@ -22,7 +22,7 @@ from tweann.errors import ConfigError, FormatError
 from tweann.evolution import Evolution
 from tweann.genes import MUTATIONS, Operator
 from tweann.interfaces import Immigrant
-from tweann.kernels.lines import list_deaths, mark_lines
+from tweann.kernels.lines import follow_selection, mark_lines
 from tweann.lineage import BIRTH, DEATH, SETTLED, lines, unpack, unpack_deaths
 from tweann.plugins.sqlite import SqliteSettings, SqliteStorage
 from tweann.replay import Recorded
@@ -64,20 +64,27 @@ def run(out: Path, **sections: Any) -> StoredRun:
 
 @settings(deadline=None)
 @given(st.data())
-def test_deaths_are_those_of_the_reference(data: st.DataObject) -> None:
+def test_births_and_deaths_are_those_of_the_reference(data: st.DataObject) -> None:
     n, m = data.draw(st.integers(0, 12)), data.draw(st.integers(0, 12))
     numbers = data.draw(st.lists(st.integers(0, 99), min_size=n + m, max_size=n + m, unique=True))
     index = data.draw(st.lists(st.integers(0, n + m - 1), unique=True)) if n + m else []
-    before, told = numbers[:n], numbers[n:]
-    died = np.empty(n + m, np.int64)
-    count = list_deaths(
+    # children have numbers one behind the other, and not all of them need to have been told
+    before, told = numbers[:n], [100 + k for k in sorted(numbers[n:])]
+    species = data.draw(st.lists(st.integers(0, 5), min_size=len(index), max_size=len(index)))
+    died, of_children = np.empty(n + m, np.int64), np.empty(100, np.int64)
+    count = follow_selection(
         np.array(before, np.int64),
         np.array(told, np.int64),
         np.array(index, np.int64),
+        np.array(species, np.int64),
+        100,
         np.empty(n + m, np.bool_),
+        of_children,
         died,
     )
     assert died[:count].tolist() == deaths(before, told, index)
+    chosen = {told[k - n] - 100: s for k, s in zip(index, species, strict=True) if k >= n}
+    assert of_children.tolist() == [chosen.get(k, -1) for k in range(100)]
 
 
 @settings(deadline=None)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tweann.errors import FormatError
 from tweann.genes import Bool, Float, Int
-from tweann.kernels.lines import list_deaths, mark_lines
+from tweann.kernels.lines import follow_selection, mark_lines
 from tweann.rows import Rows
 
 Records = NDArray[np.void]
@@ -104,16 +104,16 @@ class Lineage:
             species: of those who stayed.
             generation: now.
         """
-        n = children.fitness.size
-        first = children.rows["id"][0]
-        new = index >= before.size
-        of_children: Int = np.full(n, -1)
-        of_children[children.told[index[new] - before.size] - first] = species[new]
-        total = before.size + children.told.size
-        died: Int = np.empty(total, np.int64)
-        died = died[: list_deaths(before, children.told, index, np.empty(total, np.bool_), died)]
+        n, total = children.fitness.size, before.size + children.told.size
+        ids = children.rows["id"]
+        of_children, died = np.empty(n, np.int64), np.empty(total, np.int64)
+        stays = np.empty(total, np.bool_)
+        n_died = follow_selection(
+            before, children.told, index, species, int(ids[0]), stays, of_children, died
+        )
+        died = died[:n_died]
         if children.told.size < n:
-            lost = np.setdiff1d(children.rows["id"], children.told, assume_unique=True)
+            lost = np.setdiff1d(ids, children.told, assume_unique=True)
             died = np.concatenate((died, lost))
         self._told.append((children, of_children))
         self._n_told += n

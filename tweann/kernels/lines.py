@@ -7,21 +7,37 @@ from tweann.kernels._jit import kernel
 
 
 @kernel
-def list_deaths(before: Int, told: Int, index: Int, stays: Bool, died: Int) -> int:
-    """Write the birth numbers of those who were not selected, and return how many there are.
+def follow_selection(
+    before: Int,
+    told: Int,
+    index: Int,
+    species: Int,
+    first: int,
+    stays: Bool,
+    of_children: Int,
+    died: Int,
+) -> int:
+    """Write the species of the children, and the birth numbers of those who were not selected; return how many these are.
 
     Args:
         before: (m,) birth numbers of the pool's rows.
-        told: (n,) of the children.
+        told: (n,) of the children that were told.
         index: who stays, of ``before`` and behind it ``told``.
+        species: of those who stay.
+        first: birth number of the first child of the brood.
         stays: (>= m + n,) scratch.
+        of_children: (children of the brood,) written: -1 for those who were not selected.
         died: (>= m + n,) written.
     """
     m, total = before.size, before.size + told.size
     for k in range(total):
         stays[k] = False
+    for k in range(of_children.size):
+        of_children[k] = -1
     for k in range(index.size):
         stays[index[k]] = True
+        if index[k] >= m:
+            of_children[told[index[k] - m] - first] = species[k]
     n_died = 0
     for k in range(total):
         if not stays[k]:

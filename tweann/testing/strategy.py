@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from tweann.controlling import CHILDREN
 from tweann.evolution import Evolution
 from tweann.interfaces import Strategy
 from tweann.network import Network
@@ -126,7 +127,8 @@ class StrategyContract:
         with self.evolution() as run:
             for n in (1, self.population, 1, 2, self.population):
                 allowed = min(n, self.population)
-                run._population = allowed
+                run.desk.change("contract", CHILDREN, allowed)
+                run.desk.settle()
                 run.step()  # raises PluginError for a plan that is too long, or empty
 
     def test_its_state_is_plain_data(self) -> None:
