@@ -52,7 +52,7 @@ class PortfolioSettings(Section):
     population: int = Field(150, ge=4, description="Children a generation, at most.")
     shares: Shares = Field(Shares(), description="Shares of the evaluations at the start.")
     head_start: int = Field(
-        1000,
+        2000,
         ge=0,
         description="Evaluations of the arm with the largest share before another has a turn.",
     )

@@ -55,7 +55,7 @@ class RacingSettings(Section):
         1.0, gt=0, description="First step size of a start from a mean that is inherited."
     )
     constant_scale: float = Field(
-        0.1,
+        0.01,
         gt=0,
         description="Factor on the first step size for weights of inputs that never change, and for biases.",
     )

@@ -286,13 +286,16 @@ def make_enrichment(config: Config, info: TaskInfo, layout: Layout) -> EnrichPar
     )
 
 
-def make_breeding(config: Config, layout: Layout, template: int) -> BreedingParameters:
+def make_breeding(
+    config: Config, layout: Layout, template: int, info: TaskInfo | None = None
+) -> BreedingParameters:
     """Return what all children of the run have in common; ``template`` is the seed network's block."""
     m, g = config.mutation, config.genome
+    forgets = info is not None and info.forgets
     mutation = MutationParameters(
         rates=mutation_rates(config, layout)[:N_PLAIN],
         one=m.mode == "one",
-        recurrent_share=m.recurrent_share if g.recurrent else 0.0,
+        recurrent_share=m.recurrent_share if g.recurrent and not forgets else 0.0,
         replace_rate=m.weight_replace_rate,
         perturb_rate=m.weight_perturb_rate,
         power=m.weight_power,

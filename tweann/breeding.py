@@ -59,7 +59,7 @@ class Breeder:
         layout = pool.layout
         template = int(pool.insert([assembly.make_seed(config, info, layout)])[0])
         self._n_asked = self._population  #: children at a time
-        self._parameters = assembly.make_breeding(config, layout, template)
+        self._parameters = assembly.make_breeding(config, layout, template, info)
         self._enrichment = assembly.make_enrichment(config, info, layout)
         self._birth_columns = [
             i for i, (name, _) in enumerate(layout.node_columns) if name == "birth"

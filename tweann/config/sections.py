@@ -181,7 +181,8 @@ class MutationSettings(Section):
     add_connection_rate: Rate = Field(0.2, description="Rate of adding a connection.")
     recurrent_share: Rate = Field(
         0.5,
-        description="How often an added connection is to be recurrent, where those are allowed.",
+        description="How often an added connection is to be recurrent, where those are allowed and read anything: in a "
+        "table of one tick a row they do not.",
     )
     add_node_rate: Rate = Field(0.1, description="Rate of splitting a connection by a new node.")
     add_delay_rate: Rate = Field(

@@ -73,6 +73,11 @@ class TaskInfo:
     n_players: int = 1
 
     @property
+    def forgets(self) -> bool:
+        """Whether a network's state never outlives a tick, so that recurrent connections would always read 0."""
+        return self.kind == "table" and self.ticks == 1
+
+    @property
     def n_inputs(self) -> int:
         return len(self.inputs)
 
