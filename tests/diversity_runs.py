@@ -101,7 +101,7 @@ def interrupted(sections: dict[str, Any], at: int, generations: int = 12) -> lis
         there = StrategyContext(evolution.task.info, config.species, config.genome.bias)
         new = type(old)(config.strategy.settings, there)
         new.restore(copy.deepcopy(dict(old.state())))
-        evolution._strategy = new
+        evolution._strategy = evolution._breeder._strategy = new
         for _ in range(generations - at):
             evolution.step()
         return trace(evolution)

@@ -23,7 +23,13 @@ CONFIG: dict[str, Any] = {
     "species": {"max_species": 12},
     "strategy": {"population": 100},
     "evaluation": {"workers": 2},
-    "storage": {"url": "memory:", "max_events": 50, "max_champions": 5},
+    "storage": {
+        "url": "memory:",
+        "max_events": 50,
+        "max_champions": 5,
+        "max_lineage": 2,
+        "max_ancestors": 2,
+    },  # fmt: skip
     "observers": {},
 }
 
@@ -70,13 +76,13 @@ def test_memory_stays_once_the_caps_are_reached() -> None:
     assert first["largest"] == [14, 40]
     assert first["capacity"] == [14, 40]
     assert first["history"] == 20
-    assert first["events"] <= 55
+    assert first["events"] <= 50 + 5 + 2 + 2
     assert first["blocks"] <= 3 * 100 + 1  # members, a brood, and what a table grows by
     assert len(later) == 2
     for sample in later:
         for what in ("blocks", "in_use", "capacity", "history"):
             assert sample[what] == first[what]
-        assert sample["events"] <= 55
+        assert sample["events"] <= 50 + 5 + 2 + 2
         assert sample["resident"] - first["resident"] < max(0.02 * first["resident"], 1_000_000)
         assert sample["objects"] - first["objects"] < 200
 

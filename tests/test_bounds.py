@@ -199,6 +199,11 @@ DRIVERS: dict[tuple[str, str], Callable[[Path], None] | str] = {
     ("strategy.population", "generational"): population,
     ("strategy.max_cells", "map-elites"): cells,
     ("strategy.archive_size", "novelty"): archive,
+    (
+        "strategy.archive",
+        "coevolution",
+    ): "test_coevolution.py::test_the_archive_is_bounded_and_keeps_the_titleholder",
+    ("strategy.max_islands", "islands"): "test_islands.py::test_faults_are_named",
     ("strategy.window", "steady-state"): window,
     ("task.max_cells", "table"): table,
     ("task.max_categories", "table"): table,

@@ -274,8 +274,10 @@ class TestReading:
         folder = new_run(tmp_path)
         storage(folder).close()
         with closing(sqlite3.connect(folder / "run.db")) as connection:
-            connection.execute("PRAGMA user_version = 2")
-        with pytest.raises(StorageError, match=r"run\.db has schema version 2, .* upgrade tweann"):
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        with pytest.raises(
+            StorageError, match=r"run\.db has schema version \d+, .* upgrade tweann"
+        ):
             StoredRun(folder).generations()
 
     @pytest.mark.parametrize(

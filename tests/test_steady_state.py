@@ -184,7 +184,7 @@ def test_a_restored_strategy_goes_on_as_if_nothing_had_been() -> None:
         whole.step()
     parted.step()
     before = parted._strategy
-    parted._strategy = strategy(population=12, window=4)
+    parted._strategy = parted._breeder._strategy = strategy(population=12, window=4)
     parted._strategy.restore(before.state())
     parted.step()
     parted.step()

@@ -68,7 +68,6 @@ class Genome:
         enabled: (c,) bool.
         node_extra, connection_extra: optional columns by name, (n,) and (c,); codes where `CODED_COLUMNS` has names.
         genome_extra: optional values of the whole genome, by name.
-        recurrent: whether some connection gene, enabled or not, is recurrent.
 
     Raises:
         GenomeError: it breaks a rule; the message says which, and where.
@@ -87,7 +86,6 @@ class Genome:
     node_extra: Mapping[str, Float] = field(default_factory=dict)
     connection_extra: Mapping[str, Float] = field(default_factory=dict)
     genome_extra: Mapping[str, float] = field(default_factory=dict)
-    recurrent: bool = field(init=False)
 
     def __post_init__(self) -> None:
         for name, dtype in _COLUMNS.items():
@@ -97,9 +95,14 @@ class Genome:
             frozen = {name: _frozen(name, columns[name], np.float64) for name in columns}
             object.__setattr__(self, group, frozen)
         object.__setattr__(self, "genome_extra", dict(self.genome_extra))
-        object.__setattr__(self, "recurrent", check_genome(self))
+        object.__setattr__(self, "_recurrent", check_genome(self))
         if self.node_extra or self.connection_extra or self.genome_extra:
             check_columns(self.node_extra, self.connection_extra, self.genome_extra, self.node_id)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether some connection gene, enabled or not, is recurrent."""
+        return bool(self.__dict__["_recurrent"])  # set by `__post_init__`
 
     @property
     def n_nodes(self) -> int:

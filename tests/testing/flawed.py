@@ -189,7 +189,7 @@ class LosesChampions(MemoryStorage):
     def append(self, events: Sequence[Event]) -> None:
         super().append(events)
         if events and events[-1].sequence > 50:
-            self._champions.clear()
+            self._apart["champion"].clear()
 
 
 class TakesAnything(MemoryStorage):
