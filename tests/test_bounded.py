@@ -29,7 +29,7 @@ CONFIG: dict[str, Any] = {
         "max_champions": 5,
         "max_lineage": 2,
         "max_ancestors": 2,
-    },  # fmt: skip
+    },
     "observers": {},
 }
 
