@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal, cast
 
 import numpy as np
-from numpy.random import Generator
+from numpy.random import Generator, Philox
 from numpy.typing import DTypeLike
 from pydantic import BaseModel, Field, model_validator
 
@@ -24,6 +24,8 @@ from tweann.kernels.bounded import BoundedVariation, vary_pairs
 from tweann.kernels.breed import get_values
 from tweann.kernels.pareto import hypervolume_2d, make_fronts, sort_fronts
 from tweann.pool import BroodView, PoolView
+from tweann.strategies.descriptors import Descriptors, DescriptorSettings
+from tweann.strategies.novelty_archive import NoveltyArchive, measure
 
 
 class Nsga2Settings(Section):
@@ -37,6 +39,21 @@ class Nsga2Settings(Section):
     size: bool = Field(
         False,
         description="Few connections are an objective too. They always are for a task without objectives.",
+    )
+    novelty: bool = Field(
+        False,
+        description="Novelty of behaviour is an objective too: the mean distance to the `neighbours` nearest in "
+        "population, brood and an archive.",
+    )
+    behaviour: DescriptorSettings = Field(
+        DescriptorSettings(), description="For `novelty`: what tells genomes apart."
+    )
+    neighbours: int = Field(15, ge=1, le=1_000, description="For `novelty`: how many count.")
+    archive_size: int = Field(
+        2_500, ge=0, le=1_000_000, description="For `novelty`: cap on the archive; the oldest go."
+    )
+    admission_rate: Rate = Field(
+        0.02, description="For `novelty`: chance of a child to enter the archive."
     )
     variation: Literal["network", "vector"] = Field(
         "network",
@@ -85,16 +102,24 @@ class Nsga2:
         given = context.task.n_objectives
         self._with_fitness = settings.fitness or given == 0
         self._with_size = settings.size or given == 0
-        n = given + self._with_fitness + self._with_size
+        self._descriptors: Descriptors | None = None
+        self._archive = NoveltyArchive(0, 0)
+        if settings.novelty:
+            self._descriptors = Descriptors(settings.behaviour, context, "nsga2")
+            self._archive = NoveltyArchive(len(self._descriptors), settings.archive_size)
+        self._key = 0  # of the draws that `tell` makes; from `ask`
+        n = given + self._with_fitness + self._with_size + settings.novelty
         if settings.reference is not None and n != 2:
             raise ConfigError(
                 f"strategy.reference is for two objectives, here are {n}: {given} of the task"
-                f"{', fitness' * self._with_fitness}{', size' * self._with_size}"
+                f"{', fitness' * self._with_fitness}{', size' * self._with_size}{', novelty' * settings.novelty}"
             )
         self._metrics: dict[str, float] = {}
 
     def ask(self, pool: PoolView, n: int, rng: Generator) -> BreedingPlan:
         """Return a plan for ``n`` children of parents chosen by binary tournaments."""
+        if self._descriptors is not None:
+            self._key = int(rng.integers(0, 2**63))
         if len(pool) == 0:
             return BreedingPlan.fresh(n)
         s = self._settings
@@ -136,6 +161,10 @@ class Nsga2:
     def tell(self, pool: PoolView, brood: BroodView) -> Survivors:
         """Keep the best of parents and children by front, and within the last front by crowding."""
         objectives = np.concatenate((self._objectives(pool), self._objectives(brood)))
+        if self._descriptors is not None:
+            novelty = self._novelty(pool, brood, self._descriptors)
+            objectives = np.concatenate((objectives, novelty[:, None]), axis=1)
+            objectives[np.isnan(novelty)] = np.nan
         n = objectives.shape[0]
         fronts = make_fronts(n, objectives.shape[1])
         sort_fronts(objectives, fronts)
@@ -166,18 +195,51 @@ class Nsga2:
         found[np.isnan(rows.fitness)] = np.nan
         return found
 
+    def _novelty(self, pool: PoolView, brood: BroodView, descriptors: Descriptors) -> Float:
+        """Return everybody's novelty, (n,), NaN for those that failed, and let some children into the archive."""
+        archive, k = self._archive, self._settings.neighbours
+        found = np.concatenate((descriptors.scaled(pool), descriptors.scaled(brood)))
+        fitness = np.concatenate((pool.fitness, brood.fitness))
+        valid = np.flatnonzero(np.isfinite(found).all(axis=1) & ~np.isnan(fitness))
+        novelty = np.full(fitness.size, np.nan)
+        novelty[valid], _ = measure(
+            np.concatenate((found[valid], archive.descriptor)),
+            np.concatenate((fitness[valid], archive.fitness)),
+            valid.size,
+            k,
+            pool.pool.workers,
+        )
+        rng = Generator(Philox(key=self._key))
+        children = valid[valid >= len(pool)]
+        enters = children[rng.random(children.size) < self._settings.admission_rate]
+        if enters.size:
+            archive.add(found[enters], fitness[enters], "oldest", k, rng)
+        return novelty
+
     def emigrants(self, pool: PoolView, n: int, rng: Generator) -> Int:
         """Return the first ``n`` rows: of the best front, the least crowded first."""
         del rng
         return np.arange(min(n, len(pool)))
 
     def state(self) -> State:
-        """Return the metrics: all else is in the pool."""
-        return dict(self._metrics)
+        """Return the metrics and what novelty is measured by: all else is in the pool."""
+        return {
+            "key": self._key,
+            "archive_descriptor": self._archive.descriptor,
+            "archive_fitness": self._archive.fitness,
+            **{f"metric_{name}": value for name, value in self._metrics.items()},
+        }
 
     def restore(self, state: State) -> None:
         """Go on from ``state``."""
-        self._metrics = {name: cast(float, value) for name, value in state.items()}
+        self._key = cast(int, state["key"])
+        self._archive.descriptor = cast(Float, state["archive_descriptor"])
+        self._archive.fitness = cast(Float, state["archive_fitness"])
+        self._metrics = {
+            name.removeprefix("metric_"): cast(float, value)
+            for name, value in state.items()
+            if name.startswith("metric_")
+        }
 
     def metrics(self) -> Mapping[str, float]:
         """Return the size of the best front, the number of fronts and, with a reference, the hypervolume."""

@@ -200,6 +200,10 @@ DRIVERS: dict[tuple[str, str], Callable[[Path], None] | str] = {
     ("strategy.max_cells", "map-elites"): cells,
     ("strategy.archive_size", "novelty"): archive,
     (
+        "strategy.archive_size",
+        "nsga2",
+    ): "test_nsga2.py::test_novelty_is_an_objective_with_a_bounded_archive",
+    (
         "strategy.archive",
         "coevolution",
     ): "test_coevolution.py::test_the_archive_is_bounded_and_keeps_the_titleholder",

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diversity_runs import interrupted, maze, run
 
 from tweann.errors import ConfigError
 from tweann.evolution import Evolution
 from tweann.kernels.random import make_key
 from tweann.network import Network
+from tweann.pool import BroodView, PoolView
+from tweann.strategies.descriptors import Descriptors
 from tweann.tasks.base import Evaluation
 from tweann.tasks.python import PythonTask
 from tweann.tasks.zdt import Zdt, evaluate
@@ -119,3 +122,62 @@ def test_a_reference_point_is_for_two_objectives() -> None:
 def test_bounds_must_be_in_order() -> None:
     with pytest.raises(ConfigError, match="expected the lower one first"):
         Evolution(small(bounds=[1.0, -1.0]), task=PythonTask(count, 2, 1))
+
+
+NOVEL: dict[str, Any] = {
+    "name": "nsga2",
+    "population": 20,
+    "fitness": True,
+    "novelty": True,
+    "neighbours": 3,
+    "archive_size": 10,
+    "admission_rate": 0.2,
+}
+
+
+def test_novelty_is_an_objective_with_a_bounded_archive() -> None:
+    with Evolution(maze(NOVEL)) as evolution:
+        strategy: Any = evolution.strategy
+        measured = strategy._novelty
+        seen: list[tuple[Any, Any]] = []
+
+        def watched(pool: PoolView, brood: BroodView, descriptors: Descriptors) -> Any:
+            points = np.concatenate((descriptors.scaled(pool), descriptors.scaled(brood)))
+            others = np.concatenate((points, strategy._archive.descriptor))
+            seen.append((points, others))
+            found = measured(pool, brood, descriptors)
+            # of a point that stands among the others itself, the nearest is another one
+            away = np.sort(np.linalg.norm(points[:, None] - others[None], axis=2), axis=1)[:, 1:4]
+            np.testing.assert_allclose(found, away.mean(axis=1), rtol=1e-12)
+            return found
+
+        strategy._novelty = watched
+        for _ in range(30):
+            evolution.step()
+            assert strategy._archive.fitness.size <= 10
+        assert len(seen) == 30
+        assert strategy._archive.fitness.size == 10
+        n = 30 * 20
+        assert len({tuple(point) for points, _ in seen for point in points}) > n / 10
+
+
+@pytest.mark.parametrize("at", [0, 1, 7])
+def test_a_strategy_made_from_its_state_goes_on_as_the_old_one_would(at: int) -> None:
+    sections = maze(NOVEL)
+    assert interrupted(sections, at) == run(sections)
+
+
+def test_novelty_needs_a_behaviour() -> None:
+    with pytest.raises(ConfigError, match="strategy nsga2 needs a behaviour descriptor"):
+        Evolution({"task": {"name": "xor"}, "strategy": NOVEL, "storage": {"url": "memory:"}})
+    with Evolution(
+        {
+            "task": {"name": "xor"},
+            "strategy": {**NOVEL, "behaviour": {"descriptor": "size"}},
+            "storage": {"url": "memory:"},
+            "observers": {},
+        }
+    ) as evolution:
+        evolution.step()
+        evolution.step()
+        assert evolution.strategy.metrics()["n_fronts"] >= 1.0
