@@ -55,10 +55,10 @@ class Breeder:
     ) -> None:
         self._config, self._info = config, info
         self._pool, self._strategy, self._registry = pool, strategy, registry
-        self._population: int = config.strategy.settings.population  # type: ignore[attr-defined] # checked on loading
         layout = pool.layout
         template = int(pool.insert([assembly.make_seed(config, info, layout)])[0])
-        self._n_asked = self._population  #: children at a time
+        #: Children at a time.
+        self._n_asked: int = config.strategy.settings.population  # type: ignore[attr-defined] # checked on loading
         self._parameters = assembly.make_breeding(config, layout, template, info)
         self._enrichment = assembly.make_enrichment(config, info, layout)
         self._birth_columns = [
