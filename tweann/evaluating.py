@@ -26,6 +26,9 @@ from tweann.tasks.base import EvaluationKeys, Evaluations, Opponents
 SLICES = 3
 #: Seconds of work that are worth a slice of their own.
 _SLICE_SECONDS = 0.0005
+#: The measured cost of an evaluation grows by no more at a time: one that waited for a core, or for the interpreter's
+#: lock beside other slices, says little of the next.
+_RISE = 1.1
 #: Failures whose reasons are reported in full; more are only counted.
 _MAX_REASONS = 20
 #: Seconds between two looks at whether the run is to stop.
@@ -266,7 +269,8 @@ class Evaluator:
             else:
                 task = self._task if opponents is None else self._task.against(opponents)
                 result = tuner.evaluate(task, networks, keys, births, generation, tuned)
-            self._cost = (time.perf_counter() - began) / len(networks)
+            cost = (time.perf_counter() - began) / len(networks)
+            self._cost = cost if self._cost is None else min(cost, _RISE * self._cost)
             return result
 
         return Job(start, stop, evaluate, networks, keys, self._assignment, opponents)

@@ -28,6 +28,7 @@ from tweann.kernels.breed import (
 from tweann.kernels.checks import first_bad_survivor
 from tweann.kernels.distance import DistanceCoefficients, distances
 from tweann.kernels.enrich import EnrichParameters, enrich
+from tweann.kernels.grow import grow_children
 from tweann.kernels.ids import HASH_BITS
 from tweann.kernels.mutation import MutationOperator
 from tweann.layout import Layout
@@ -41,7 +42,8 @@ _NEW_NODES, _NEW_CONNECTIONS = 1, 3
 _MORE_NODES = 4
 _GROWTH = 1.5
 _SET_VALUES, _IMMIGRANT = int(Operator.SET_VALUES), int(Origin.IMMIGRANT)
-_GROW_WIRED = int(Operator.GROW_WIRED)
+#: The operators from here on are those that grow.
+_GROW = int(Operator.GROW)
 _MEMBER = int(Role.MEMBER)
 
 _NODE_COLUMNS = ("node_id", "activation", "aggregation", "bias", "node_extra")
@@ -315,7 +317,8 @@ class GenomePool:
             self.genes.n_nodes, self.genes.n_connections, old["block"], parameters.template
         )
         splices = 0 if enrichment is None else _MORE_NODES
-        wires = self.layout.n_inputs if (operator == _GROW_WIRED).any() else 0
+        grows = bool((operator >= _GROW).any())
+        wires = self.layout.n_inputs if grows else 0
         self.make_room(
             min(nodes + _NEW_NODES + splices, self.layout.max_nodes),
             min(connections + _NEW_CONNECTIONS + wires + 2 * splices, self.layout.max_connections),
@@ -345,6 +348,8 @@ class GenomePool:
             counts = np.zeros_like(self.mutations)
             marks, rng = np.empty(room, np.bool_), np.empty(1, np.uint64)
             breed(self.genes, litter, start, stop, parameters, marks, rng, counts)
+            if grows:
+                grow_children(self.genes, litter, start, stop, parameters, marks, rng, counts)
             if enrichment is not None:
                 enrich(self.genes, litter, start, stop, parameters, enrichment, rng, counts)
             partial.append(counts)

@@ -14,6 +14,7 @@ from reference_variation import OPERATORS, Birth, Variation
 
 from tweann.genes import Genes, Int, Operator
 from tweann.kernels.breed import BreedingParameters, Litter, breed, get_values, set_values
+from tweann.kernels.grow import grow_children
 
 EXTRA = (1, 1)
 WORDS = st.integers(0, 2**64 - 1)
@@ -101,14 +102,22 @@ def counters() -> Int:
     return np.zeros((len(OPERATORS), 2), np.int64)
 
 
+def bring_up(nursery: Nursery, start: int, stop: int, p: BreedingParameters, counts: Int) -> None:
+    """Breed some of the children, as the pool does."""
+    rng = np.empty(1, np.uint64)
+    breed(nursery.genes, nursery.litter, start, stop, p, nursery.marks, rng, counts)
+    grow_children(nursery.genes, nursery.litter, start, stop, p, nursery.marks, rng, counts)
+
+
 @PROPERTY
 @given(plans(), variations(n_extra=EXTRA), WORDS, WORDS, st.sampled_from([0.5, 1.0]), st.booleans())
 def test_every_child_is_the_twins_and_parents_stay(
     plan: Plan, v: Variation, seed: int, stream: int, keep_rate: float, warm: bool
 ) -> None:
-    genes, litter, template, marks = nursery(plan)
+    made = nursery(plan)
+    genes, litter, template, _ = made
     p = parameters(template, v, seed, stream, keep_rate, warm)
-    breed(genes, litter, 0, len(plan.births), p, marks, np.empty(1, np.uint64), counters())
+    bring_up(made, 0, len(plan.births), p, counters())
     for birth, block in zip(plan.births, litter.child, strict=True):
         child = unpack(genes, block)
         assert child == twins.breed(
@@ -130,19 +139,10 @@ def test_slices_in_any_order_breed_the_same_children_and_count_alike(
     whole, sliced = nursery(plan, 1), nursery(plan, 2)
     in_one, in_two = counters(), counters()
     p = parameters(whole.template, v, 1, 2, 0.5, False)
-    breed(whole.genes, whole.litter, 0, n, p, whole.marks, np.empty(1, np.uint64), in_one)
+    bring_up(whole, 0, n, p, in_one)
     p = parameters(sliced.template, v, 1, 2, 0.5, False)
     for start, stop in ((cut, n), (0, cut)):
-        breed(
-            sliced.genes,
-            sliced.litter,
-            start,
-            stop,
-            p,
-            sliced.marks,
-            np.empty(1, np.uint64),
-            in_two,
-        )
+        bring_up(sliced, start, stop, p, in_two)
     assert [unpack(whole.genes, b) for b in whole.litter.child] == [
         unpack(sliced.genes, b) for b in sliced.litter.child
     ]

@@ -11,7 +11,6 @@ from tweann.genes import Float, Genes, Int, Operator, UInt8
 from tweann.kernels._jit import kernel
 from tweann.kernels.crossover import crossover
 from tweann.kernels.edit import copy_genome
-from tweann.kernels.grow import grow
 from tweann.kernels.ids import is_input
 from tweann.kernels.mutation import MutationParameters, mutate, mutate_weights, randomise
 from tweann.kernels.random import CROSSOVER, FRESH, MUTATE, UInt64Array, make_key
@@ -21,7 +20,6 @@ _MUTATE = int(Operator.MUTATE)
 _CROSSOVER = int(Operator.CROSSOVER)
 _CROSSOVER_MUTATE = int(Operator.CROSSOVER_MUTATE)
 _SET_VALUES = int(Operator.SET_VALUES)
-_GROW, _GROW_WIRED = int(Operator.GROW), int(Operator.GROW_WIRED)
 
 
 class Litter(NamedTuple):
@@ -144,6 +142,8 @@ def breed(
 ) -> None:
     """Breed children ``start`` to ``stop``. Slices may run at the same time: no two share a block.
 
+    Those that are to grow become copies, for `kernels.grow.grow_children`.
+
     Args:
         genes: the table; child blocks must have room for what mutation can add.
         litter: who with whom.
@@ -173,7 +173,3 @@ def breed(
             litter.applied[i] = mutate(genes, child, strength, p.mutation, rng, marks, counts)
         elif operator == _SET_VALUES:
             set_values(genes, child, litter.values[i], p.mutation.bound)
-        elif operator in (_GROW, _GROW_WIRED):
-            rng[0] = make_key(p.seed, p.stream, number, MUTATE)
-            wired = operator == _GROW_WIRED
-            grow(genes, litter.parent_a[i], child, wired, p.mutation, rng, marks, counts)

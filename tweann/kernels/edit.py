@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Float, Genes
-from tweann.kernels._jit import kernel
+from tweann.kernels._jit import inlined_kernel
 from tweann.kernels.ids import find_node, is_input, is_output
 
 
-@kernel
+@inlined_kernel
 def copy_nodes(genes: Genes, parent: int, child: int) -> None:
     """Copy all node genes of block ``parent``, and what it has as a whole, to block ``child``."""
     n = genes.n_nodes[parent]
@@ -31,7 +31,7 @@ def copy_nodes(genes: Genes, parent: int, child: int) -> None:
         genes.genome_extra[child, g] = genes.genome_extra[parent, g]
 
 
-@kernel
+@inlined_kernel
 def copy_genome(genes: Genes, parent: int, child: int) -> None:
     """Copy block ``parent`` to block ``child``."""
     copy_nodes(genes, parent, child)
@@ -48,7 +48,7 @@ def copy_genome(genes: Genes, parent: int, child: int) -> None:
             genes.connection_extra[child, g, i] = genes.connection_extra[parent, g, i]
 
 
-@kernel
+@inlined_kernel
 def move_node(genes: Genes, block: int, start: int, end: int) -> None:
     """Copy the node gene at position ``start`` to position ``end``."""
     genes.node_id[block, end] = genes.node_id[block, start]
@@ -59,7 +59,7 @@ def move_node(genes: Genes, block: int, start: int, end: int) -> None:
         genes.node_extra[block, g, end] = genes.node_extra[block, g, start]
 
 
-@kernel
+@inlined_kernel
 def move_connection(genes: Genes, block: int, start: int, end: int) -> None:
     """Copy the connection gene at position ``start`` to position ``end``."""
     genes.source[block, end] = genes.source[block, start]
@@ -70,7 +70,7 @@ def move_connection(genes: Genes, block: int, start: int, end: int) -> None:
         genes.connection_extra[block, g, end] = genes.connection_extra[block, g, start]
 
 
-@kernel
+@inlined_kernel
 def find_connection(genes: Genes, block: int, source: int, target: int) -> int:
     """Return the position of a connection, or -1 - (where it belongs)."""
     low, high = 0, genes.n_connections[block]
@@ -90,7 +90,7 @@ def find_connection(genes: Genes, block: int, source: int, target: int) -> int:
     return -1 - low
 
 
-@kernel
+@inlined_kernel
 def insert_node(
     genes: Genes, block: int, node: int, activation: int, aggregation: int, extra: Float
 ) -> bool:
@@ -115,7 +115,7 @@ def insert_node(
     return True
 
 
-@kernel
+@inlined_kernel
 def insert_connection(
     genes: Genes, block: int, source: int, target: int, weight: float, extra: Float
 ) -> bool:
@@ -139,7 +139,7 @@ def insert_connection(
     return True
 
 
-@kernel
+@inlined_kernel
 def remove_connection(genes: Genes, block: int, at: int) -> None:
     """Remove the connection gene at position ``at``."""
     n = genes.n_connections[block] - 1
@@ -148,7 +148,7 @@ def remove_connection(genes: Genes, block: int, at: int) -> None:
     genes.n_connections[block] = n
 
 
-@kernel
+@inlined_kernel
 def remove_connections_of(genes: Genes, block: int, node: int) -> None:
     """Remove every connection gene that begins or ends at ``node``."""
     kept = 0
@@ -160,7 +160,7 @@ def remove_connections_of(genes: Genes, block: int, node: int) -> None:
     genes.n_connections[block] = kept
 
 
-@kernel
+@inlined_kernel
 def remove_unnamed_nodes(genes: Genes, block: int, marks: NDArray[np.bool_]) -> None:
     """Remove every hidden node that no connection gene names, so that equal networks have equal bytes.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tweann.genes import Genes, Int
+from tweann.genes import Genes, Int, Operator
 from tweann.kernels._jit import kernel
+from tweann.kernels.breed import BreedingParameters, Litter
 from tweann.kernels.edit import find_connection, insert_connection, insert_node
 from tweann.kernels.ids import MAX_SPLITS, split_id
 from tweann.kernels.mutation import (
@@ -18,11 +19,12 @@ from tweann.kernels.mutation import (
     choose_enabled,
     count_inputs,
 )
-from tweann.kernels.random import UInt64Array, next_uniform
+from tweann.kernels.random import MUTATE, UInt64Array, make_key, next_uniform
 
 _ADD_NODE = int(MutationOperator.ADD_NODE)
 _ADD_CONNECTION = int(MutationOperator.ADD_CONNECTION)
 _WEIGHTS = int(MutationOperator.WEIGHTS)
+_GROW, _GROW_WIRED = int(Operator.GROW), int(Operator.GROW_WIRED)
 
 
 @kernel
@@ -117,3 +119,26 @@ def grow(
                 clear_new_weights(genes, parent, child)
             return
         counts[chosen, 1] += 1
+
+
+@kernel
+def grow_children(
+    genes: Genes,
+    litter: Litter,
+    start: int,
+    stop: int,
+    p: BreedingParameters,
+    marks: NDArray[np.bool_],
+    rng: UInt64Array,
+    counts: Int,
+) -> None:
+    """Grow those of children ``start`` to ``stop`` that are to; `kernels.breed.breed` has made them copies.
+
+    A kernel of its own, which a run that grows nobody need not compile. The arguments are those of `breed`.
+    """
+    for i in range(start, stop):
+        operator = litter.operator[i]
+        if operator in (_GROW, _GROW_WIRED):
+            rng[0] = make_key(p.seed, p.stream, np.uint64(litter.birth[i]), MUTATE)
+            parent, child, wired = litter.parent_a[i], litter.child[i], operator == _GROW_WIRED
+            grow(genes, parent, child, wired, p.mutation, rng, marks, counts)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Float
-from tweann.kernels._jit import fused_kernel
+from tweann.kernels._jit import fused_kernel, inlined_fused_kernel
 from tweann.kernels.activation import DIFFERENCE, SUM, TANH, aggregate, other_activation, tanh
 from tweann.kernels.decode import RECURRENT, REMEMBERS, ROW_BY_ROW, NetworkBatch
 from tweann.kernels.learning import learn
@@ -81,7 +81,7 @@ def reset_lanes(net: NetworkBatch, k: int, state: LaneState) -> None:
                 state.delivered[e, lane] = 0.0
 
 
-@fused_kernel
+@inlined_fused_kernel
 def add_edges_in_lanes(
     source: NDArray[np.uint16],
     weight: Float,
@@ -118,7 +118,7 @@ def add_edges_in_lanes(
         e += np.uint64(1)
 
 
-@fused_kernel
+@inlined_fused_kernel
 def tick_lanes(net: NetworkBatch, k: int, state: LaneState, custom: NDArray[np.uint64]) -> bool:
     """Compute one tick of network ``k``, neither dynamic nor plastic, for as many rows as ``state`` has lanes.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Float, Genes, Int, UInt8
-from tweann.kernels._jit import kernel
+from tweann.kernels._jit import inlined_kernel, kernel
 from tweann.kernels.activation import clip
 from tweann.kernels.columns import adapt
 from tweann.kernels.edit import (
@@ -92,7 +92,7 @@ class MutationParameters(NamedTuple):
     connection_extra: Float  #: (n_extra,) of a new connection
 
 
-@kernel
+@inlined_kernel
 def draw(power: float, uniform: bool, rng: UInt64Array) -> float:
     """Return U(±power) or N(0, power)."""
     if uniform:
@@ -100,13 +100,13 @@ def draw(power: float, uniform: bool, rng: UInt64Array) -> float:
     return next_normal(rng) * power
 
 
-@kernel
+@inlined_kernel
 def draw_weight(p: MutationParameters, rng: UInt64Array) -> float:
     """Return a new weight or bias from the initial distribution, within the bound."""
     return clip(draw(p.init_power, p.init_uniform, rng), p.bound)
 
 
-@kernel
+@inlined_kernel
 def mutate_values(
     values: Float, n: int, ids: Int, power: float, p: MutationParameters, rng: UInt64Array
 ) -> None:
@@ -133,7 +133,7 @@ def mutate_values(
             values[i] = clip(values[i] + draw(power, uniform, rng), bound)
 
 
-@kernel
+@inlined_kernel
 def mutate_weights(
     genes: Genes, block: int, strength: float, p: MutationParameters, rng: UInt64Array
 ) -> bool:
@@ -146,7 +146,7 @@ def mutate_weights(
     return n > 0 or p.biases
 
 
-@kernel
+@inlined_kernel
 def count_inputs(genes: Genes, block: int) -> int:
     """Return how many input nodes a genome has; they are the first of its nodes."""
     n = 0
@@ -155,7 +155,7 @@ def count_inputs(genes: Genes, block: int) -> int:
     return n
 
 
-@kernel
+@inlined_kernel
 def count_outputs(genes: Genes, block: int) -> int:
     """Return how many output nodes a genome has; they are the last of its nodes."""
     n = 0
@@ -166,7 +166,7 @@ def count_outputs(genes: Genes, block: int) -> int:
     return n
 
 
-@kernel
+@inlined_kernel
 def add_connection(genes: Genes, block: int, p: MutationParameters, rng: UInt64Array) -> bool:
     """Add a connection between two nodes that have none, or enable one that is disabled.
 
@@ -202,7 +202,7 @@ def add_connection(genes: Genes, block: int, p: MutationParameters, rng: UInt64A
     return False
 
 
-@kernel
+@inlined_kernel
 def choose_enabled(genes: Genes, block: int, rng: UInt64Array) -> int:
     """Return the position of a random enabled connection, or -1; one draw."""
     n = 0
@@ -219,7 +219,7 @@ def choose_enabled(genes: Genes, block: int, rng: UInt64Array) -> int:
     return -1
 
 
-@kernel
+@inlined_kernel
 def add_node(genes: Genes, block: int, p: MutationParameters, rng: UInt64Array) -> bool:
     """Split a connection: 1.0 into the new node, the old weight out of it, the old one disabled.
 
@@ -250,13 +250,13 @@ def add_node(genes: Genes, block: int, p: MutationParameters, rng: UInt64Array) 
     return False
 
 
-@kernel
+@inlined_kernel
 def choose(n: int, rng: UInt64Array) -> int:
     """Return a random position below ``n``; no draw where there is no choice."""
     return next_below(rng, n) if n > 1 else 0
 
 
-@kernel
+@inlined_kernel
 def delete_connection(genes: Genes, block: int, rng: UInt64Array, marks: NDArray[np.bool_]) -> bool:
     """Remove a random connection gene, and hidden nodes that no gene names any more."""
     if genes.n_connections[block] == 0:
@@ -266,7 +266,7 @@ def delete_connection(genes: Genes, block: int, rng: UInt64Array, marks: NDArray
     return True
 
 
-@kernel
+@inlined_kernel
 def delete_node(genes: Genes, block: int, rng: UInt64Array, marks: NDArray[np.bool_]) -> bool:
     """Remove a random hidden node with its connections, and hidden nodes that are then unnamed."""
     inputs = count_inputs(genes, block)
@@ -279,7 +279,7 @@ def delete_node(genes: Genes, block: int, rng: UInt64Array, marks: NDArray[np.bo
     return True
 
 
-@kernel
+@inlined_kernel
 def toggle_connection(genes: Genes, block: int, rng: UInt64Array) -> bool:
     """Enable or disable a random connection gene."""
     if genes.n_connections[block] == 0:
@@ -289,7 +289,7 @@ def toggle_connection(genes: Genes, block: int, rng: UInt64Array) -> bool:
     return True
 
 
-@kernel
+@inlined_kernel
 def change_code(column: UInt8, first: int, hidden: int, options: UInt8, rng: UInt64Array) -> bool:
     """Give a random hidden node another code: draws the node, then one of the other options."""
     if hidden <= 0 or options.size < 2:

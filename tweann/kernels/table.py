@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Flag, Float, Int
-from tweann.kernels._jit import fused_kernel
+from tweann.kernels._jit import fused_kernel, inlined_fused_kernel
 from tweann.kernels.decode import NetworkBatch
 from tweann.kernels.lanes import LaneState, run_block
 from tweann.kernels.rollout import Scaling
@@ -60,7 +60,7 @@ class TableResults(NamedTuple):
     flags: Int
 
 
-@fused_kernel
+@inlined_fused_kernel
 def row_loss(loss: int, outputs: Float, targets: Float, lane: int) -> tuple[float, bool]:
     """Return what a row costs and whether it is right.
 
