@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import reference_variation as twins
@@ -31,7 +33,7 @@ COEFFICIENTS = st.builds(
 
 def distance(a: Genome, b: Genome, c: DistanceCoefficients) -> float:
     genes, blocks, _ = pack([a, b])
-    result = compatibility_distance(genes, blocks[0], blocks[1], c)
+    result = compatibility_distance(genes, blocks[0], blocks[1], c, math.inf)
     assert isinstance(result, float)
     return result
 
@@ -42,6 +44,18 @@ def test_distance_is_the_twins(pair: list[Genome], c: DistanceCoefficients) -> N
     a, b = pair
     expected = twins.compatibility_distance(a, b, *c)
     assert distance(a, b, c) == pytest.approx(expected, rel=1e-12)
+
+
+@PROPERTY
+@given(PAIRS, COEFFICIENTS, st.floats(0.0, 20.0))
+def test_a_limit_changes_no_distance_below_it_and_none_to_one_below_it(
+    pair: list[Genome], c: DistanceCoefficients, limit: float
+) -> None:
+    genes, (a, b), _ = pack(pair)
+    whole = compatibility_distance(genes, a, b, c, math.inf)
+    for near in (limit, whole, np.nextafter(whole, np.inf), np.nextafter(whole, 0.0)):
+        found = compatibility_distance(genes, a, b, c, near)
+        assert found == whole if whole < near else found >= near
 
 
 @PROPERTY
@@ -112,7 +126,7 @@ def test_a_matrix_of_distances_is_that_of_the_pairs_and_only_reads(
     out = np.full((len(drawn), len(drawn)), np.nan)
     distances(genes, blocks, blocks, c, out)
     assert out.tolist() == [
-        [compatibility_distance(genes, a, b, c) for b in blocks] for a in blocks
+        [compatibility_distance(genes, a, b, c, math.inf) for b in blocks] for a in blocks
     ]
     assert table_bytes(genes) == before
 
