@@ -34,6 +34,7 @@ bench: .venv/peers.stamp
 
 bench-quick: .venv/peers.stamp .venv/test.stamp
 	$(BIN)/python bench/peers.py --quick
+	$(BIN)/python bench/shares.py --generations 5
 	$(BIN)/pytest bench --benchmark-disable
 
 # mypy follows imports by folder, and tweann.strategies is not where its name says until it is installed for real;

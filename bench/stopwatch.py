@@ -17,6 +17,11 @@ KERNELS: Mapping[str, str] = {
     "tweann.tasks.compiled:rollout": "evaluate",
     "tweann.species:first_compatible": "speciate",
     "tweann.species:found_species": "speciate",
+    "tweann.species:distances": "speciate",
+    "tweann.strategies.generational:plan_generation": "select",
+    "tweann.strategies.generational:select_generation": "select",
+    "tweann.strategies.generational:follow_species": "select",
+    "tweann.lineage:follow_selection": "select",
 }
 
 
