@@ -101,8 +101,8 @@ class PostgresStorage:
     """Keeps events in a PostgreSQL database. To be used from one thread.
 
     Rows wait in memory until `commit_seconds` have passed since the last commit or `commit_rows` are there; a
-    champion, a start or an end of a run does not wait. While the database is away they go on waiting, up to
-    `max_waiting`, and the run goes on. One process at a time may write a run: a lock in the database sees to it.
+    champion waits for 0.1 s at most, a start or an end of a run not at all. While the database is away they go on
+    waiting, up to `max_waiting`, and the run goes on. One process at a time may write a run: a lock in the database sees to it.
     """
 
     Settings: ClassVar[type[BaseModel]] = PostgresSettings
@@ -137,11 +137,7 @@ class PostgresStorage:
         for event in events:
             self._waiting.take(event)
         now = time.monotonic()
-        if (
-            self._waiting.urgent
-            or self._waiting.n >= self._settings.commit_rows
-            or now - self._last_commit >= self._settings.commit_seconds
-        ) and now >= self._next_attempt:
+        if self._waiting.due(now - self._last_commit, self._settings) and now >= self._next_attempt:
             try:
                 self._explain("write", self._commit)
             except _AwayError as error:

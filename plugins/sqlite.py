@@ -63,7 +63,7 @@ class SqliteStorage:
     """Keeps events in one SQLite file, in write-ahead-logging mode. To be used from the thread that made it.
 
     Rows wait in memory until `commit_seconds` have passed since the last commit or `commit_rows` are
-    there; a champion, a start or an end of a run does not wait. A kill at any instant loses at most what
+    there; a champion waits for 0.1 s at most, a start or an end of a run not at all. A kill at any instant loses at most what
     waited. Each table keeps its newest rows, up to its cap; the other runs in the file are left alone.
 
     Not for network file systems: SQLite's write-ahead log does not work there.
@@ -108,11 +108,7 @@ class SqliteStorage:
         self._open_connection("append")
         for event in events:
             self._waiting.take(event)
-        if (
-            self._waiting.urgent
-            or self._waiting.n >= self._settings.commit_rows
-            or monotonic() - self._last_commit >= self._settings.commit_seconds
-        ):
+        if self._waiting.due(monotonic() - self._last_commit, self._settings):
             self.flush()
 
     def events(self, kind: str | None = None) -> Iterator[Event]:

@@ -18,14 +18,17 @@ INSERTS: Final = {"events": INSERT_EVENT} | {table.name: table.insert for table 
 CAPPED: Final = {"events": f"AND kind NOT IN {KEPT_FOR_EVER}"}
 
 _TABLE_OF: Final = {statement: name for name, statement in INSERTS.items()}
-_URGENT: Final = frozenset({"champion", *KEPT_FOR_EVER})
+#: Seconds that a champion waits at most: in the first second of a fast run there are dozens, and a commit takes 0.5 ms.
+_CHAMPION_SECONDS: Final = 0.1
 _KEEP_FROM: Final = 3 + [key for key, _ in TABLES["lineage"].columns].index("keep_from")
 
 
 class Keeping(Section):
     """When rows are committed, and how many are kept."""
 
-    commit_seconds: float = Field(1.0, ge=0, description="longest time between commits")
+    commit_seconds: float = Field(
+        1.0, ge=0, description="longest time between commits; a champion waits for 0.1 s at most"
+    )
     commit_rows: int = Field(500, ge=1, description="rows that make a commit")
     max_generations: int = Field(100_000, ge=1, description="generations kept")
     max_champions: int = Field(1_000, ge=1, description="champions kept")
@@ -49,12 +52,12 @@ class WaitingRows:
         last: the highest sequence number so far.
         changes: of the run's own row, in order, since a start undoes an end: sequence number, statement, values.
         tables: rows by table.
-        urgent: whether one waits that is not to wait.
+        hasty: whether a champion waits, which is not to wait for long.
     """
 
     def __init__(self, run: str, last: int, clean: Callable[[Row], Row] = tuple) -> None:
         self._run, self._clean = run, clean
-        self.n, self.last, self.urgent = 0, last, False
+        self.n, self.last, self.hasty = 0, last, False
         self.changes: list[tuple[int, str, Row]] = []
         self.tables: dict[str, list[Row]] = {}
 
@@ -89,7 +92,14 @@ class WaitingRows:
             ) from error
         self.last = event.sequence
         self.n += 1
-        self.urgent = self.urgent or event.kind in _URGENT
+        self.hasty = self.hasty or event.kind == "champion"
+
+    def due(self, seconds: float, settings: Keeping) -> bool:
+        """Return whether to commit, ``seconds`` after the last commit; the start and the end of a run never wait."""
+        if self.changes or self.n >= settings.commit_rows:
+            return True
+        longest = settings.commit_seconds
+        return seconds >= (min(longest, _CHAMPION_SECONDS) if self.hasty else longest)
 
     def forget(self, last: int) -> None:
         """Let go of rows that are committed: those up to sequence number ``last``."""
@@ -101,7 +111,7 @@ class WaitingRows:
             self.tables = {
                 name: [row for row in rows if row[1] > last] for name, rows in self.tables.items()
             }
-        self.n, self.urgent = sum(map(len, self.tables.values())), bool(self.changes)
+        self.n, self.hasty = sum(map(len, self.tables.values())), "champions" in self.tables
 
     def counted(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Return how many rows each table has, of those that are capped, once all that wait are in it."""

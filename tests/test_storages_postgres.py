@@ -156,6 +156,7 @@ def test_runs_of_several_writers_do_not_meet(open_storage: Open) -> None:
 def test_two_writers_of_one_run_are_told(open_storage: Open) -> None:
     first, second = open_storage(), open_storage(reconnect_seconds=0)
     first.append([champion(0)])
+    first.flush()
     second.append([champion(0)])
     with pytest.raises(
         StorageError, match=r"another process writes the run r to .*each run its own"

@@ -393,25 +393,24 @@ def write_block(genes: Genes, block: int, genome: Genome, layout: Layout) -> Non
 
 
 def read_block(genes: Genes, block: int, layout: Layout) -> Genome:
-    """Return a copy of the genome in a block."""
+    """Return a copy of the genome in a block: what `Genome` gets it copies."""
     n, c = int(genes.n_nodes[block]), int(genes.n_connections[block])
     return Genome(
         n_inputs=layout.n_inputs,
         n_outputs=layout.n_outputs,
-        node_id=genes.node_id[block, :n].copy(),
+        node_id=genes.node_id[block, :n],
         activation=tuple(layout.activations[code] for code in genes.activation[block, :n]),
         aggregation=tuple(AGGREGATIONS[code] for code in genes.aggregation[block, :n]),
-        bias=genes.bias[block, :n].copy(),
-        source=genes.source[block, :c].copy(),
-        target=genes.target[block, :c].copy(),
-        weight=genes.weight[block, :c].copy(),
-        enabled=genes.enabled[block, :c].copy(),
+        bias=genes.bias[block, :n],
+        source=genes.source[block, :c],
+        target=genes.target[block, :c],
+        weight=genes.weight[block, :c],
+        enabled=genes.enabled[block, :c],
         node_extra={
-            name: genes.node_extra[block, g, :n].copy()
-            for g, (name, _) in enumerate(layout.node_columns)
+            name: genes.node_extra[block, g, :n] for g, (name, _) in enumerate(layout.node_columns)
         },
         connection_extra={
-            name: genes.connection_extra[block, g, :c].copy()
+            name: genes.connection_extra[block, g, :c]
             for g, (name, _) in enumerate(layout.connection_columns)
         },
         genome_extra={

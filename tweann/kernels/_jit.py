@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -27,8 +28,9 @@ def _drop_stale_cache() -> None:
     folder = Path(__file__).parent
     newest = max(source.stat().st_mtime for source in folder.glob("*.py"))
     for index in (*folder.glob("__pycache__/*.nbi"), *folder.glob("../tasks/__pycache__/*.nbi")):
-        if index.stat().st_mtime < newest:
-            index.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process, begun at the same time, was faster
+            if index.stat().st_mtime < newest:
+                index.unlink()
 
 
 _drop_stale_cache()
