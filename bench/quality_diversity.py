@@ -288,9 +288,12 @@ def compare(name: str, n_seeds: int, checkpoints: list[int], console: Console) -
 #: Fitness search's best settings on the maze, of those tried: see docs/performance.md.
 GENERATIONAL: dict[str, Any] = {"name": "generational", "population": 250}
 MAZE: dict[str, dict[str, Any]] = {
-    "novelty": {"strategy": {"name": "novelty"}},
-    "map-elites": {"strategy": {"name": "map-elites"}},
-    "generational": {"strategy": GENERATIONAL},
+    name: {"task": {"name": "maze"}, "strategy": strategy}
+    for name, strategy in (
+        ("novelty", {"name": "novelty"}),
+        ("map-elites", {"name": "map-elites"}),
+        ("generational", GENERATIONAL),
+    )
 }
 #: At least so many of 20 seeds.
 MAZE_TARGETS = {"novelty": 19, "map-elites": 18}
