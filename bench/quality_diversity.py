@@ -1,12 +1,11 @@
 """Quality diversity: map-elites against pyribs, and the deceptive maze by three strategies.
 
-    python bench/quality_diversity.py [sphere] [arm] [maze] [solve] [memory] [--seeds 10] [--quick] [--json FILE]
+    python bench/quality_diversity.py [sphere] [arm] [maze] [solve] [--seeds 10] [--quick] [--json FILE]
 
 ``sphere`` and ``arm``: the same problem, archive, batch and operator on both sides, seed by seed in turns in one process; figures are
 differences of means with their 95 % interval (Welch), relative to pyribs. With n seeds a side that interval is some 4·sd/√(2n) wide,
 sd being that of single runs: where it is 4 %, 10 seeds cannot stay within ±3 %, of two equal programs either. ``maze``: evaluations until a robot stands at the goal,
-failures counted. ``solve``: XOR and double pole by the sizes of genomes. ``memory``: resident memory over 5,000 iterations with full
-archives. Ends with 1 if a target is missed.
+failures counted. ``solve``: XOR and double pole by the sizes of genomes. Ends with 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -362,44 +361,10 @@ def studies(
     return content
 
 
-#: Archives that are soon at their caps, and stay there.
-FULL: dict[str, dict[str, Any]] = {
-    "map-elites": {"name": "map-elites", "bins": 40, "population": BATCH},
-    "novelty": {"name": "novelty", "archive_size": 500, "admission": "probability"},
-}
-
-
-def memory(n: int, console: Console) -> dict[str, list[float]]:
-    """Run ``n`` iterations with the archive at its cap; print and return resident megabytes on the way."""
-    import psutil
-
-    content: dict[str, list[float]] = {}
-    for name, strategy in FULL.items():
-        sections = QUIET | {
-            "run": {"generations": n, "stop_when_solved": False, "history": 10},
-            "task": {"name": "arm", "joints": 4, "encoding": "vector"},
-            "strategy": strategy,
-        }
-        found = []
-        with Evolution(sections) as evolution:
-            while not evolution.finished:
-                evolution.step()
-                if evolution.generation % (n // 5) == 0:
-                    found.append(psutil.Process().memory_info().rss / 2**20)
-            figures = dict(evolution.strategy.metrics())
-        size = figures.get("n_elites", figures.get("archive_size", 0.0))
-        shown = ", ".join(f"{megabytes:.1f}" for megabytes in found)
-        console.print(
-            f"{name}, {n:,} iterations, {size:,.0f} in the archive: MiB after each fifth: {shown}"
-        )
-        content[name] = found
-    return content
-
-
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("sphere", "arm", "maze", "solve", "memory")
+    parts = ("sphere", "arm", "maze", "solve")
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts))
     parser.add_argument("--seeds", type=int, help="10 against pyribs, 20 for the maze, by default")
     parser.add_argument("--quick", action="store_true", help="two seeds: shows that it works")
@@ -427,8 +392,6 @@ def main() -> None:
                 for name, least in MAZE_TARGETS.items()
                 if content[part][name]["solved"] * 20 < least * n_seeds
             ]
-        elif part == "memory":
-            content[part] = memory(50 if arguments.quick else 5_000, console)
         else:
             content[part] = studies("size as the descriptor", SOLVE, seeds, console)
     if arguments.json is not None:

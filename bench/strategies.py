@@ -1,17 +1,23 @@
-"""Every strategy on two tasks: evaluations until solved, in one table.
+"""Every strategy on two tasks: evaluations until solved, in one table; and its memory once all caps are reached.
 
-    python bench/strategies.py [--seeds 20] [--json FILE]
+    python bench/strategies.py [--seeds 20] [--memory ITERATIONS] [--json FILE]
 
 XOR and the double pole with velocities, with genome and mutation of their examples and the defaults of each strategy; the
 archives tell genomes apart by their sizes. Failures stand beside the mean, which is of the other runs.
+
+``--memory``: XOR instead (the duel for coevolution), each strategy in a process of its own, with low caps that are soon
+reached; ends with 1 if the resident memory of one grows by 2 % or more after the first fifth.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
+import sys
 import tomllib
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,12 +65,70 @@ def solve(task: str, strategy: str, seed: int) -> tuple[bool, int]:
     return result.solved, result.n_evaluations
 
 
+#: Caps that a run of some hundred iterations reaches.
+_CAPPED: Final[dict[str, Any]] = {
+    "genome": {"max_nodes": 16, "max_connections": 40},
+    "mutation": {"add_node_rate": 0.5, "add_connection_rate": 0.5},
+    "storage": {"url": "memory:", "max_events": 100, "max_champions": 10, "max_lineage": 4, "max_ancestors": 4},
+    "lineage": {"batch": 512, "max_births": 10_000},
+}  # fmt: skip
+_ARCHIVES: Final[dict[str, dict[str, Any]]] = {
+    "novelty": {"archive_size": 200, "admission": "probability"},
+    "nsga2": {"archive_size": 200},
+    "coevolution": {"archive": 20},
+}
+#: Resident memory grows by less than that after the first fifth.
+MAX_GROWTH: Final = 0.02
+
+
+def memory(strategy: str, iterations: int) -> list[float]:
+    """Return the megabytes after each fifth of a run at its caps; to be called in a process of its own."""
+    import psutil
+
+    settings = {"population": 60} | STRATEGIES[strategy] | _ARCHIVES.get(strategy, {})
+    sections = (
+        QUIET
+        | _CAPPED
+        | {
+            "run": {"generations": iterations, "stop_when_solved": False, "history": 10},
+            "task": {"name": "duel" if strategy == "coevolution" else "xor"},
+            "strategy": {"name": strategy, **settings},
+        }
+    )
+    found = []
+    with Evolution(sections) as evolution:
+        while not evolution.finished:
+            evolution.step()
+            if evolution.generation % (iterations // 5) == 0:
+                found.append(psutil.Process().memory_info().rss / 1e6)
+    return found
+
+
+def memories(iterations: int) -> dict[str, list[float]]:
+    """Print and return what `memory` says of each strategy."""
+    content = {}
+    fresh = multiprocessing.get_context("spawn")
+    for strategy in STRATEGIES:
+        with ProcessPoolExecutor(1, mp_context=fresh) as process:
+            found = content[strategy] = process.submit(memory, strategy, iterations).result()
+        growth = found[-1] / found[0] - 1.0
+        shown = ", ".join(f"{megabytes:.1f}" for megabytes in found)
+        print(f"{strategy:15} MB after each fifth: {shown} ({growth:+.2%})", flush=True)
+    return content
+
+
 def main() -> None:
     """Run all and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--memory", type=int, metavar="ITERATIONS", help="measure memory instead")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     arguments = parser.parse_args()
+    if arguments.memory:
+        found = memories(arguments.memory)
+        if arguments.json:
+            write_json(arguments.json, megabytes=found)
+        sys.exit(any(each[-1] >= (1.0 + MAX_GROWTH) * each[0] for each in found.values()))
     table = Table(title=f"evaluations until solved, {arguments.seeds} seeds", title_justify="left")
     for heading in (
         "strategy",
