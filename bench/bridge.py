@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,9 @@ def send(endpoint: str, batch: int, stop: Any, folder: str | None) -> None:
     """Publish messages as fast as they go, until ``stop`` is set."""
     rng = np.random.default_rng(1)
     genomes = [genome_of(rng) for _ in range(512)]
-    bodies = [pack_body(genomes[k : k + batch], 10**9) for k in range(0, len(genomes), batch)]
+    packed = [pack_body(genomes[k : k + batch], 10**9) for k in range(0, len(genomes), batch)]
+    # hashed before: what is measured is the receiver
+    bodies = [(body, header_of(body, n, 0)) for body, n in packed]
     context = zmq.Context()
     keys = None
     if folder is not None:
@@ -92,9 +95,9 @@ def send(endpoint: str, batch: int, stop: Any, folder: str | None) -> None:
     out.recv()
     sequence = 0
     while not stop.is_set():
-        body, n = bodies[sequence % len(bodies)]
+        body, header = bodies[sequence % len(bodies)]
         try:
-            out.send_multipart(pack(header_of(body, n, sequence), body))
+            out.send_multipart(pack(replace(header, sequence=sequence, sent=time.time()), body))
         except zmq.Again:
             continue
         sequence += 1

@@ -6,7 +6,10 @@ What comes in is a stranger's until it is checked: size, schema, then sense.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, NoReturn, cast
 
 import msgpack
@@ -27,6 +30,7 @@ from tweann.genes import (
 )
 from tweann.genome import FORMAT_VERSION, Genome, check_fits
 from tweann.kernels.ids import HASH_VERSION
+from tweann.kernels.wire import OUT_SIZE, read_plain
 from tweann.layout import Layout
 from tweann.rules import MAX_NAME
 
@@ -40,6 +44,7 @@ _MAX_EXTRA = 64
 
 #: Up to here all is unpacked at once: rubbish of this size becomes 5 MB at most.
 _SMALL = 65_536
+_LITTLE = sys.byteorder == "little"
 
 _KEYS = {
     "format",
@@ -126,6 +131,9 @@ def decode(data: bytes, layout: Layout | None = None) -> Genome:
     max_connections = MAX_CONNECTIONS if layout is None else layout.max_connections
     if len(data) > max_bytes(layout):
         raise FormatError(f"a genome of {len(data)} bytes is larger than the caps allow")
+    found = None if layout is None else _read_at_once(data, layout)
+    if found is not None:
+        return found
     try:
         message = _unpack_at_once(data) or _unpack(data)
     except (ValueError, msgpack.UnpackException) as error:
@@ -142,6 +150,81 @@ def decode(data: bytes, layout: Layout | None = None) -> Genome:
     except GenomeError as error:
         raise FormatError(str(error)) from None
     return genome
+
+
+def _read_at_once(data: bytes, layout: Layout) -> Genome | None:
+    """Return a genome without optional columns, its id included, at a third of the cost; None: look at it closely."""
+    size = len(data)
+    known = _known(layout.activations)
+    if known is None or not _LITTLE or size > _SMALL:
+        return None
+    limits = _limits(
+        layout.n_inputs,
+        layout.n_outputs,
+        layout.max_nodes,
+        layout.max_connections,
+        layout.recurrent,
+        layout.activations,
+    )
+    whole = np.empty(size // 8 + 1, np.int64)
+    real = whole.view(np.float64)
+    enabled = np.empty(size // 24 + 1, np.bool_)
+    codes = np.empty(size // 8 + 1, np.uint8)
+    canonical = np.empty(2 * size + 256, np.uint8)
+    out = np.empty(OUT_SIZE, np.int64)
+    raw = np.frombuffer(data, np.uint8)
+    length = read_plain(
+        raw, known, limits, whole, real, whole.view(np.uint8), enabled, codes, canonical, out
+    )
+    if not length:
+        return None
+    n, c, recurrent = out[:3].tolist()
+    for array in (whole, real, enabled):
+        array.setflags(write=False)
+    named = codes[: 2 * n].tolist()
+    bias, weight = n + 2 * c, 2 * n + 2 * c
+    return Genome.checked(
+        n_inputs=layout.n_inputs,
+        n_outputs=layout.n_outputs,
+        node_id=whole[:n],
+        activation=tuple(map(layout.activations.__getitem__, named[:n])),
+        aggregation=tuple(map(AGGREGATIONS.__getitem__, named[n:])),
+        bias=real[bias:weight],
+        source=whole[n : n + c],
+        target=whole[n + c : bias],
+        weight=real[weight : weight + c],
+        enabled=enabled[:c],
+        recurrent=recurrent == 1,
+        genome_id=blake2b(canonical[:length].data, digest_size=32).hexdigest(),
+    )
+
+
+@lru_cache(16)
+def _limits(
+    n_inputs: int,
+    n_outputs: int,
+    max_nodes: int,
+    max_connections: int,
+    recurrent: bool,
+    activations: tuple[str, ...],
+) -> NDArray[np.int64]:
+    """Return what `read_plain` wants to know of a layout."""
+    numbers = (n_inputs, n_outputs, max_nodes, max_connections, recurrent)
+    codes = activations.index("identity"), AGGREGATIONS.index("sum")
+    return np.array((*numbers, *codes), np.int64)
+
+
+@lru_cache(16)
+def _known(activations: tuple[str, ...]) -> NDArray[np.uint8] | None:
+    """Return the names that a genome may have as `read_plain` wants them; None: they are too many for it."""
+    encoded = [[name.encode() for name in group] for group in (activations, AGGREGATIONS)]
+    if len(activations) > 255 or "identity" not in activations:
+        return None
+    text = b"".join(
+        bytes([len(group)]) + b"".join(bytes([len(name)]) + name for name in group)
+        for group in encoded
+    )
+    return np.frombuffer(text, np.uint8)
 
 
 def _unpack_at_once(data: bytes) -> dict[str, Any] | None:

@@ -99,6 +99,44 @@ class Genome:
         if self.node_extra or self.connection_extra or self.genome_extra:
             check_columns(self.node_extra, self.connection_extra, self.genome_extra, self.node_id)
 
+    @classmethod
+    def checked(
+        cls,
+        *,
+        n_inputs: int,
+        n_outputs: int,
+        node_id: Int,
+        activation: tuple[str, ...],
+        aggregation: tuple[str, ...],
+        bias: Float,
+        source: Int,
+        target: Int,
+        weight: Float,
+        enabled: Bool,
+        recurrent: bool,
+        genome_id: str,
+    ) -> Genome:
+        """Return a genome whose caller has checked all rules, and made its columns read-only; nothing is copied."""
+        genome = object.__new__(cls)
+        genome.__dict__.update(
+            n_inputs=n_inputs,
+            n_outputs=n_outputs,
+            node_id=node_id,
+            activation=activation,
+            aggregation=aggregation,
+            bias=bias,
+            source=source,
+            target=target,
+            weight=weight,
+            enabled=enabled,
+            node_extra={},
+            connection_extra={},
+            genome_extra={},
+            _recurrent=recurrent,
+            genome_id=genome_id,
+        )
+        return genome
+
     @property
     def recurrent(self) -> bool:
         """Whether some connection gene, enabled or not, is recurrent."""

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tweann.genes import Float, Int
 from tweann.kernels._jit import kernel
-from tweann.kernels.ids import FIRST_OUTPUT, find_node, is_input
+from tweann.kernels.ids import FIRST_OUTPUT, is_input
+
+
+@kernel
+def _is_node(ids: Int, node: int) -> bool:
+    """Return whether ``node`` is among ``ids``, ascending; without branches that a processor would have to guess."""
+    low, size = np.uint64(0), np.uint64(ids.size)
+    if size == np.uint64(0):
+        return False
+    while size > np.uint64(1):
+        half = size >> np.uint64(1)
+        low = low + half if ids[low + half] <= node else low
+        size -= half
+    return bool(ids[low] == node)
 
 
 @kernel
@@ -50,9 +65,9 @@ def examine(
         s, t = source[k], target[k]
         if t < last_target or (t == last_target and s <= last_source):
             return -1
-        if t != last_target and find_node(node_id, n, t) < 0:
+        if t != last_target and not _is_node(node_id, t):
             return -1
-        if find_node(node_id, n, s) < 0 or is_input(t) or not math.isfinite(weight[k]):
+        if not _is_node(node_id, s) or is_input(t) or not math.isfinite(weight[k]):
             return -1
         if s >= t:
             recurrent = 1
