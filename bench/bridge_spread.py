@@ -101,7 +101,7 @@ def draw(curves: dict[str, Ints], n: int, path: Path) -> None:
     axes.set_xscale("log")
     axes.set(xlabel="round + 1", ylabel="islands with the champion, %", ylim=(0, 103))
     axes.grid(visible=True, linewidth=0.4, alpha=0.5)
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(0.93, 0.0), fontsize="small")
+    axes.legend(frameon=False, loc="center", bbox_to_anchor=(0.62, 0.6), fontsize="small")
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
 

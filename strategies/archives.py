@@ -30,6 +30,10 @@ class Cells(Protocol):
         """Return (n, d) the middle of each cell."""
         ...
 
+    def places(self, cells: Int) -> Int:
+        """Return (n, k) where each cell stands: of a grid in each dimension, of a tessellation its centroid."""
+        ...
+
 
 class Grid:
     """Cells of equal size, numbered with the last dimension first.
@@ -51,9 +55,12 @@ class Grid:
         return cells
 
     def centres(self, cells: Int) -> Float:
-        number = np.stack(np.unravel_index(cells, tuple(self._bins.tolist())), axis=1)
-        centres: Float = self._low + (number + 0.5) * (self._high - self._low) / self._bins
+        width = (self._high - self._low) / self._bins
+        centres: Float = self._low + (self.places(cells) + 0.5) * width
         return centres
+
+    def places(self, cells: Int) -> Int:
+        return np.stack(np.unravel_index(cells, tuple(self._bins.tolist())), axis=1)
 
 
 class Voronoi:
@@ -86,6 +93,9 @@ class Voronoi:
     def centres(self, cells: Int) -> Float:
         centres: Float = self._low + self.centroids[cells] * (self._high - self._low)
         return centres
+
+    def places(self, cells: Int) -> Int:
+        return cells[:, None]
 
 
 @lru_cache(maxsize=4)

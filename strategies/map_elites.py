@@ -257,6 +257,24 @@ class MapElites:
         cell = pool["cell"][row]
         return HeatMap(cell, self._cells.centres(cell), pool.fitness[row], row)
 
+    def archive(self, pool: PoolView) -> list[dict[str, object]]:
+        """Return a row for each elite, by cell; see `tweann.archived.archive_rows`."""
+        heat = self.heat_map(pool)
+        places = self._cells.places(heat.cell)
+        descriptors = self._descriptors.of(pool)[heat.row]
+        rows: list[dict[str, object]] = []
+        for i, row in enumerate(heat.row.tolist()):
+            rows.append(
+                {
+                    "cell": places[i].tolist(),
+                    "centre": heat.centre[i].tolist(),
+                    "descriptor": descriptors[i].tolist(),
+                    "fitness": float(heat.fitness[i]),
+                    "genome_id": pool.genome(row).genome_id,
+                }
+            )
+        return rows
+
     def state(self) -> State:
         """Return the figures of the last generation; all else stands in the pool's column ``cell``."""
         return {

@@ -64,6 +64,7 @@ FLOORS = {
     "tweann.tuning": 5,
     "tweann.polishing": 5,
     "tweann.ancestry": 5,
+    "tweann.archived": 5,
     "tweann.assembly": 5,
     "tweann.breeding": 5,
     "tweann.controlling": 5,

@@ -75,7 +75,15 @@ def _shown(value: int | dict[str, int]) -> str:
 
 @click.command(epilog=RUN_HELP)
 @_run
-@click.option("--format", "form", type=click.Choice(["json"]), default="json", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "archive"]),
+    default="json",
+    show_default=True,
+    help="`json`: the champion. `archive`: cell, descriptor, fitness and genome_id of each elite of a map-elites run, as "
+    "JSON, or as CSV where --output ends in .csv.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -86,13 +94,20 @@ def _shown(value: int | dict[str, int]) -> str:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the last population to this file instead, for `tweann import`.",
 )
+@plugin_option
 @out_option
-def export(run: str, form: str, output: Path | None, population: Path | None, out: Path) -> None:
-    """Write a run's champion in a readable form, or its last population to a file."""
+def export(
+    run: str,
+    form: str,
+    output: Path | None,
+    population: Path | None,
+    registry: Registry,
+    out: Path,
+) -> None:
+    """Write a run's champion or archive in a readable form, or its last population to a file."""
     from tweann import runs
     from tweann.files import write_atomic
 
-    del form  # one so far, and click has checked it
     stored = runs.open_run(run, out)
     if population is not None:
         from tweann.copying import last_population
@@ -102,7 +117,16 @@ def export(run: str, form: str, output: Path | None, population: Path | None, ou
         write_atomic(population, encode_population(members))
         click.echo(f"{population}: {len(members)} genomes", err=True)
         return
-    data = {**stored.champion_data(), "genome": stored.champion().to_dict()}
+    data: object
+    if form == "archive":
+        from tweann.archived import archive_rows, as_csv
+
+        data = archive_rows(stored, registry)
+        if output is not None and output.suffix == ".csv":
+            write_atomic(output, as_csv(data).encode())
+            return
+    else:
+        data = {**stored.champion_data(), "genome": stored.champion().to_dict()}
     text = json.dumps(strict(data), indent=2, allow_nan=False, ensure_ascii=False)
     if output is None:
         click.echo(text)
