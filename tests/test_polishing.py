@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tweann import polishing
 from tweann.cli import main
 from tweann.codec import decode
 from tweann.errors import ConfigError, MissingExtraError, StorageError
@@ -155,6 +156,36 @@ def test_what_solves_the_task_is_reported_as_solved(stored: StoredRun) -> None:
     found = polish(make_run(folder, text), evaluations=300)
     assert found.solved
     assert found.fitness >= found.before
+
+
+def test_the_file_is_written_where_output_says_and_nowhere_else(
+    stored: StoredRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual, chosen = stored.folder / "polished.tweann", tmp_path / "elsewhere.tweann"
+    usual.unlink(missing_ok=True)
+    before = contents(stored)
+    more = ("--evaluations", "60", "--seed", "5", "--output", str(chosen), "--json")
+    assert main(arguments(stored, *more)) == 0
+    data = last_json(capsys.readouterr().out)
+    assert data["file"] == str(chosen)
+    assert decode(chosen.read_bytes()) == polish(stored, evaluations=60, seed=5).genome
+    assert not usual.exists()
+    assert contents(stored) == before
+
+
+def test_beyond_the_limit_only_the_diagonal_of_the_covariance_is_learned(
+    stored: StoredRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = stored.champion()
+    n = int(champion.enabled.sum()) + champion.n_nodes - champion.n_inputs
+    full = polish(stored, evaluations=200)
+    monkeypatch.setattr(polishing, "FULL_COVARIANCE", n)
+    assert polish(stored, evaluations=200) == full
+    monkeypatch.setattr(polishing, "FULL_COVARIANCE", n - 1)
+    diagonal = polish(stored, evaluations=200)
+    assert diagonal.genome != full.genome
+    assert diagonal.fitness > diagonal.before == full.before
+    assert diagonal == polish(stored, evaluations=200)
 
 
 def test_weights_and_biases_go_to_their_genes(stored: StoredRun) -> None:
