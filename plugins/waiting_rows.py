@@ -17,6 +17,9 @@ INSERTS: Final = {"events": INSERT_EVENT} | {table.name: table.insert for table 
 #: What counts against the cap of a table, where that is not all rows.
 CAPPED: Final = {"events": f"AND kind NOT IN {KEPT_FOR_EVER}"}
 
+#: Bytes of genomes that make a commit, however few rows they are.
+MAX_GENOME_BYTES: Final = 8_000_000
+
 _TABLE_OF: Final = {statement: name for name, statement in INSERTS.items()}
 #: Seconds that a champion waits at most: in the first second of a fast run there are dozens, and a commit takes 0.5 ms.
 _CHAMPION_SECONDS: Final = 0.1
@@ -58,6 +61,7 @@ class WaitingRows:
     def __init__(self, run: str, last: int, clean: Callable[[Row], Row] = tuple) -> None:
         self._run, self._clean = run, clean
         self.n, self.last, self.hasty = 0, last, False
+        self._genome_bytes = 0
         self.changes: list[tuple[int, str, Row]] = []
         self.tables: dict[str, list[Row]] = {}
 
@@ -93,10 +97,14 @@ class WaitingRows:
         self.last = event.sequence
         self.n += 1
         self.hasty = self.hasty or event.kind == "champion"
+        if event.genome is not None:
+            self._genome_bytes += len(event.genome)
 
     def due(self, seconds: float, settings: Keeping) -> bool:
         """Return whether to commit, ``seconds`` after the last commit; the start and the end of a run never wait."""
         if self.changes or self.n >= settings.commit_rows:
+            return True
+        if self._genome_bytes >= MAX_GENOME_BYTES:
             return True
         longest = settings.commit_seconds
         return seconds >= (min(longest, _CHAMPION_SECONDS) if self.hasty else longest)
@@ -111,6 +119,7 @@ class WaitingRows:
             self.tables = {
                 name: [row for row in rows if row[1] > last] for name, rows in self.tables.items()
             }
+        self._genome_bytes = 0
         self.n, self.hasty = sum(map(len, self.tables.values())), "champions" in self.tables
 
     def counted(self, counts: Mapping[str, int]) -> dict[str, int]:

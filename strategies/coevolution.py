@@ -159,6 +159,10 @@ class Coevolution:
             {k.removeprefix("base_"): v for k, v in state.items() if k.startswith("base_")}
         )
 
+    def max_bytes(self, n_values: int) -> int:
+        """Return what the strategy that breeds holds; the archive is rows of the pool."""
+        return self._base.max_bytes(n_values)
+
     def metrics(self) -> Mapping[str, float]:
         """Return the archive's size and ratings, the matches played, and the metrics of NEAT."""
         return {

@@ -93,6 +93,8 @@ class Generational:
 
     def __init__(self, settings: GenerationalSettings, context: StrategyContext) -> None:
         self._settings = settings
+        #: Rows, at most.
+        self.max_rows = settings.population
         species = context.species
         self._target, self._factor = species.target, species.threshold_factor
         self._max_species = species.max_species
@@ -198,6 +200,11 @@ class Generational:
         self._spent, self._anew = cast(int, state["spent"]), cast(bool, state["anew"])
         self._ranking = Ranking(cast(Int, state["order"]), cast(Int, state["starts"]))
         self._representatives = cast(Int, state["representatives"])
+
+    def max_bytes(self, n_values: int) -> int:
+        """Return 0: nothing that grows with genomes or generations."""
+        del n_values
+        return 0
 
     def metrics(self) -> Mapping[str, float]:
         """Return the number of species and the threshold that tells them apart."""

@@ -299,6 +299,10 @@ class Islands:
         self._spent, self._best = cast(Int, state["spent"]), cast(Float, state["best"])
         self._tenants.restore(state)
 
+    def max_bytes(self, n_values: int) -> int:
+        """Return what all islands hold."""
+        return self._tenants.max_bytes(n_values)
+
     def metrics(self) -> Mapping[str, float]:
         """Return for each island its evaluations, the best fitness it found and the migrants it got, and its own metrics."""
         figures = self._tenants.metrics()

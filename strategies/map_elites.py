@@ -295,6 +295,11 @@ class MapElites:
         self._qd_score = cast(float, state["qd_score"])
         self._best = cast(float, state["best"])
 
+    def max_bytes(self, n_values: int) -> int:
+        """Return the centroids of the cells, and what is known of each cell."""
+        del n_values
+        return self.max_rows * 8 * (len(self._descriptors) + 6)
+
     def metrics(self) -> Mapping[str, float]:
         """Return coverage, QD score and best of the archive, and how the last generation fared.
 

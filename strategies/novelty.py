@@ -94,6 +94,8 @@ class Novelty:
 
     def __init__(self, settings: NoveltySettings, context: StrategyContext) -> None:
         self._settings = settings
+        #: Rows, at most.
+        self.max_rows = settings.population
         self._descriptors = Descriptors(settings, context, "novelty")
         self._archive = NoveltyArchive(len(self._descriptors), settings.archive_size)
         self._threshold = settings.threshold
@@ -217,6 +219,12 @@ class Novelty:
         self._key = cast(int, state["key"])
         self._n_admitted = cast(int, state["n_admitted"])
         self._mean_novelty = cast(float, state["mean_novelty"])
+
+    def max_bytes(self, n_values: int) -> int:
+        """Return the archive, and the descriptors that are compared with it."""
+        del n_values
+        s = self._settings
+        return 16 * (len(self._descriptors) + 2) * (s.archive_size + 3 * s.population)
 
     def metrics(self) -> Mapping[str, float]:
         """Return the archive's size, the threshold, and the last generation's novelty and admissions."""

@@ -99,6 +99,8 @@ class Nsga2:
 
     def __init__(self, settings: Nsga2Settings, context: StrategyContext) -> None:
         self._settings = settings
+        #: Rows, at most.
+        self.max_rows = settings.population
         given = context.task.n_objectives
         self._with_fitness = settings.fitness or given == 0
         self._with_size = settings.size or given == 0
@@ -240,6 +242,13 @@ class Nsga2:
             for name, value in state.items()
             if name.startswith("metric_")
         }
+
+    def max_bytes(self, n_values: int) -> int:
+        """Return the archive of novelty, and the fronts."""
+        del n_values
+        s = self._settings
+        n_archive = s.archive_size if s.novelty else 0
+        return 16 * 8 * (n_archive + 2 * s.population)
 
     def metrics(self) -> Mapping[str, float]:
         """Return the size of the best front, the number of fronts and, with a reference, the hypervolume."""

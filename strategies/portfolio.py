@@ -131,6 +131,10 @@ class Portfolio:
         self._turn = cast(int, state["turn"])
         self._arms.restore(state)
 
+    def max_bytes(self, n_values: int) -> int:
+        """Return what all arms hold."""
+        return self._arms.max_bytes(n_values)
+
     def metrics(self) -> Mapping[str, float]:
         """Return each arm's evaluations and share, and the metrics of the arms by their names."""
         shares = self._shares()

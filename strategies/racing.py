@@ -249,6 +249,8 @@ class Racing:
 
     def __init__(self, settings: RacingSettings, context: StrategyContext) -> None:
         self._settings = settings
+        #: A row a slot, at most.
+        self.max_rows = settings.slots
         self._biases, self._bound = context.bias, context.weight_bound
         self._warm = context.warm
         # -1: what stands for the source of a bias
@@ -359,6 +361,13 @@ class Racing:
             prefix = f"slot_{i}_"
             own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
             self._slots.append(Slot.restored(own))
+
+    def max_bytes(self, n_values: int) -> int:
+        """Return samples and plans, and the covariances of the slots."""
+        s = self._settings
+        n_full = min(n_values, s.full_covariance)
+        samples = 4 * s.population * n_values
+        return 8 * (samples + s.slots * (4 * n_full * n_full + 12 * n_values))
 
     def metrics(self) -> Mapping[str, float]:
         """Return how many starts there were, restarts of all, and the mean number of weights searched."""

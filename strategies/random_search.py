@@ -59,6 +59,11 @@ class RandomSearch:
         """Go on from nothing."""
         del state
 
+    def max_bytes(self, n_values: int) -> int:
+        """Return 0: nothing that grows with genomes or generations."""
+        del n_values
+        return 0
+
     def metrics(self) -> Mapping[str, float]:
         """Return nothing."""
         return {}

@@ -85,6 +85,8 @@ class SteadyState:
 
     def __init__(self, settings: SteadyStateSettings, context: StrategyContext) -> None:
         self._settings, self._species = settings, context.species
+        #: Rows, and children of a batch, at most.
+        self.max_rows, self.max_children = settings.population, settings.batch
         c = context.species
         self._coefficients = DistanceCoefficients(c.c1, c.c3, c.small_genome)
         self.window: int = settings.window
@@ -168,6 +170,11 @@ class SteadyState:
         self._ids, self._best = cast(Int, state["ids"]), cast(Float, state["best"])
         self._improved = cast(Int, state["improved"])
         self._threshold = cast(float, state["threshold"])
+
+    def max_bytes(self, n_values: int) -> int:
+        """Return 0: nothing that grows with genomes or generations."""
+        del n_values
+        return 0
 
     def metrics(self) -> Mapping[str, float]:
         """Return how many children have taken somebody's place, the number of species and their threshold."""

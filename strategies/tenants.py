@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from tweann.errors import ConfigError, PluginError
 from tweann.genes import Int, Role
-from tweann.interfaces import BreedingPlan, State, Strategy, Survivors
+from tweann.interfaces import BreedingPlan, SaysSize, State, Strategy, Survivors
 from tweann.pool import BroodView, PoolView
 
 #: Groups of children of one tenant, at most; so a child's group says whose it is and which.
@@ -145,6 +145,11 @@ class Tenants:
             strategy.restore(
                 {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
             )
+
+    def max_bytes(self, n_values: int) -> int:
+        """Return what those that say so hold."""
+        sizes = (s.max_bytes(n_values) for s in self._strategies if isinstance(s, SaysSize))
+        return sum(sizes)
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of all, by name."""

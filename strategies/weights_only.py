@@ -44,6 +44,7 @@ class WeightsOnly:
     def __init__(self, settings: WeightsOnlySettings, context: StrategyContext) -> None:
         del context
         self._first_sigma = settings.sigma
+        self._population = settings.population
         mu = max(1, settings.population // 2)
         weights = math.log((settings.population + 1) / 2) - np.log(np.arange(1, mu + 1))
         weights = np.maximum(weights, 0.0) if mu > 1 else np.ones(1)
@@ -150,6 +151,10 @@ class WeightsOnly:
         self._variance_path = cast(Float, state["variance_path"])
         self._generation = cast(int, state["generation"])
         self._steps = cast(Float, state["steps"])
+
+    def max_bytes(self, n_values: int) -> int:
+        """Return samples, their steps, and what is learned of each value."""
+        return 8 * n_values * (2 * self._population + 5)
 
     def metrics(self) -> Mapping[str, float]:
         """Return the step size."""

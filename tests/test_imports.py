@@ -65,6 +65,7 @@ FLOORS = {
     "tweann.polishing": 5,
     "tweann.ancestry": 5,
     "tweann.archived": 5,
+    "tweann.ceiling": 5,
     "tweann.assembly": 5,
     "tweann.breeding": 5,
     "tweann.controlling": 5,

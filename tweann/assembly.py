@@ -28,7 +28,14 @@ from tweann.genes import (
     Int,
 )
 from tweann.genome import Genome, check_fits
-from tweann.interfaces import Backend, Exchange, ExchangeContext, Storage
+from tweann.interfaces import (
+    Backend,
+    Exchange,
+    ExchangeContext,
+    Storage,
+    Strategy,
+    StrategyContext,
+)
 from tweann.kernels.breed import BreedingParameters
 from tweann.kernels.columns import ColumnParameters
 from tweann.kernels.enrich import EnrichParameters
@@ -104,6 +111,18 @@ def output_activation(config: Config, info: TaskInfo) -> str:
     """Return the activation of the outputs: the configuration's, or what suits the task."""
     chosen = config.genome.output_activation
     return info.output_activation if chosen == "auto" else chosen
+
+
+def make_strategy(config: Config, info: TaskInfo, registry: Registry) -> Strategy:
+    """Return the strategy that the configuration names."""
+    genome = config.genome
+    context = StrategyContext(
+        info, config.species, genome.bias, genome.weight_bound, genome.start is not None, registry
+    )
+    strategy: Strategy = registry.resolve("strategy", config.strategy.name)(
+        config.strategy.settings, context
+    )
+    return strategy
 
 
 def make_scaling(config: Config, info: TaskInfo) -> Scaling:

@@ -20,7 +20,7 @@ from tweann.controlling import make_desk
 from tweann.errors import ConfigError, FormatError
 from tweann.evaluating import Evaluator
 from tweann.genes import Float, Int
-from tweann.interfaces import Asynchronous, Exchange, Strategy, StrategyContext
+from tweann.interfaces import Asynchronous, Exchange, Strategy
 from tweann.kernels.mutation import MutationOperator
 from tweann.kernels.summary import Summary, count_genes, summarise
 from tweann.lineage import Children
@@ -79,17 +79,7 @@ class Evolution:
         info = self.task.info
         self.layout = assembly.make_layout(config, info, self._registry)
         self.scaling = assembly.make_scaling(config, info)
-        self._strategy: Strategy = self._registry.resolve("strategy", config.strategy.name)(
-            config.strategy.settings,
-            StrategyContext(
-                info,
-                config.species,
-                config.genome.bias,
-                config.genome.weight_bound,
-                config.genome.start is not None,
-                self._registry,
-            ),
-        )
+        self._strategy = assembly.make_strategy(config, info, self._registry)
         self._population: int = config.strategy.settings.population  # type: ignore[attr-defined] # checked on loading
         self._workers = Workers(assembly.count_workers(config))
         self.pool = GenomePool(

@@ -210,6 +210,15 @@ class Strategy(Protocol):
 
 
 @runtime_checkable
+class SaysSize(Protocol):
+    """A strategy that says how large its own arrays become, so that a run's memory can be predicted."""
+
+    def max_bytes(self, n_values: int) -> int:
+        """Return the most bytes of archives, matrices and plans, for genomes of up to ``n_values`` weights and biases."""
+        ...
+
+
+@runtime_checkable
 class Asynchronous(Protocol):
     """A strategy that need not wait for all children of one `Strategy.ask` before it is asked again.
 

@@ -8,8 +8,8 @@ in a `Brood` until they are told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -42,6 +42,8 @@ _NEW_NODES, _NEW_CONNECTIONS = 1, 3
 _MORE_NODES = 4
 _GROWTH = 1.5
 _SET_VALUES, _IMMIGRANT = int(Operator.SET_VALUES), int(Origin.IMMIGRANT)
+#: The columns that say how many blocks there are and how large.
+_SAY_ROOM: Final = ("n_nodes", "node_id", "source")
 #: The operators from here on are those that grow.
 _GROW = int(Operator.GROW)
 _MEMBER = int(Role.MEMBER)
@@ -250,16 +252,26 @@ class GenomePool:
             )
 
     def _resize(self, blocks: int, nodes: int, connections: int) -> None:
-        """Move all genes to a larger table; who holds the old one keeps valid data."""
-        old, new = self.genes, empty_genes(blocks, nodes, connections, self.layout)
-        n = old.n_nodes.size
-        pairs: Iterable[tuple[NDArray[Any], NDArray[Any]]] = zip(old, new, strict=True)
-        for a, b in pairs:
-            if a.ndim == 1:
-                b[:n] = a
-            else:
-                b[:n, ..., : a.shape[-1]] = a
-        self.genes = new
+        """Move all genes to a larger table; who holds the old one keeps valid data.
+
+        Column by column, so that only one is there twice. Those that say how much room there is come last: if memory ends
+        on the way, the table is what it was, some columns being wider than they need to be.
+        """
+        new = empty_genes(blocks, nodes, connections, self.layout)._asdict()
+        columns = self.genes._asdict()
+        n = columns["n_nodes"].size
+        del self.genes
+        try:
+            for name in sorted(columns, key=_SAY_ROOM.__contains__):
+                old, column = columns[name], new.pop(name)
+                if old.ndim == 1:
+                    column[:n] = old
+                else:
+                    column[:n, ..., : old.shape[-1]] = old
+                columns[name] = column
+                del old
+        finally:
+            self.genes = Genes(**columns)
 
     # ---------------------------------------------------------------- breeding
 

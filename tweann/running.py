@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tweann import assembly, runs
+from tweann.ceiling import ceiling
 from tweann.checkpoints import drop_after, read_checkpoints
 from tweann.config import Config, load
 from tweann.config.loading import Overrides
@@ -19,6 +20,7 @@ from tweann.evolution import Evolution
 from tweann.files import write_atomic
 from tweann.kernels._jit import is_cached
 from tweann.kernels.breed import breed
+from tweann.memory import available
 from tweann.network import Network
 from tweann.records import Result
 from tweann.registry import Registry, default_registry
@@ -77,6 +79,10 @@ def run(
 
 
 def _run_in(folder: Path, evolution: Evolution) -> Result:
+    parts = evolution.config, evolution.task, evolution.layout, evolution.strategy
+    short = ceiling(*parts).shortage(available())
+    if short is not None:
+        print(f"warning: {short}", file=sys.stderr, flush=True)
     with interruptible(evolution):
         try:
             return evolution.run()

@@ -23,20 +23,28 @@ def config() -> None:
 @plugin_option
 @json_option
 def check(file: Path, overrides: tuple[str, ...], registry: Registry, as_json: bool) -> int:
-    """Report every fault of a configuration at once; nothing is run."""
+    """Report every fault of a configuration at once, and how much memory it may take; nothing is run."""
+    from tweann.ceiling import predict, readable
     from tweann.config import FaultyConfigError, load
 
     try:
-        load(file, overrides, registry)
+        most = predict(load(file, overrides, registry), registry)
     except FaultyConfigError as error:
         if not as_json:
             raise
         emit_json({"ok": False, "faults": [fault.data() for fault in error.faults]})
         return error.exit_status
     if as_json:
-        emit_json({"ok": True, "faults": []})
-    else:
-        click.echo(f"{file}: ok")
+        emit_json({"ok": True, "faults": [], "memory": most.data()})
+        return 0
+    click.echo(f"{file}: ok")
+    click.echo(f"memory, once all caps are reached: at most {readable(most.n_bytes)}")
+    for part in sorted(most.parts, key=lambda part: -part.n_bytes):
+        if part.n_bytes >= 0.01 * most.n_bytes:
+            keys = f"  ({part.keys})" if part.keys else ""
+            click.echo(f"  {readable(part.n_bytes):>8}  {part.name}{keys}")
+    for name in most.unknown:
+        click.echo(f"  not counted: {name}")
     return 0
 
 
