@@ -35,6 +35,8 @@ _COMPILER: Final = 220_000_000
 _WORKER: Final = 160_000_000
 #: Share that fragmentation adds.
 _SLACK: Final = 0.05
+#: A batch of children that waits for lineage, as Python objects.
+_BATCH: Final = 12_000
 #: A report with its metrics, an event with its texts, as Python objects.
 _REPORT, _EVENT = 3_000, 2_000
 #: As storages in SQL have it (tweann.plugins.waiting_rows).
@@ -147,8 +149,12 @@ def ceiling(config: Config, task: Task, layout: Layout, strategy: Strategy) -> C
     # One at a time; only of steps that overlap are networks still there.
     largest = max((evaluation, checkpoint, growth), key=lambda part: part.n_bytes)
     parts.append(largest)
-    if window > 1 and largest is not evaluation:
-        parts.append(evaluation)
+    if window > 1:
+        if largest is not evaluation:
+            parts.append(evaluation)
+        # its table grows batch by batch: of earlier ones, smaller together than the last, memory is not all given back
+        batches = config.lineage.batch // max(brood, 1) * _BATCH
+        parts.append(Part("traces of small batches", living * block + batches, "lineage.batch"))
     if config.bridge is not None:
         parts.append(bridge_part(config, genome))
     backend = config.evaluation.backend
