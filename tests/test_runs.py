@@ -166,6 +166,7 @@ class TestReading:
         assert run.generations() == []
         with_storage.append([generation(1, 0), generation(2, 1, best=math.nan)])
         with_storage.append([champion_event(3, champion())])
+        with_storage.flush()
         assert run.summary.generations == 2
         assert run.summary.n_evaluations == 300
         assert run.summary.champion_fitness == 3.75
@@ -240,6 +241,7 @@ class TestReading:
         assert run.champion_data()["metrics"] == {"test_accuracy": 0.5}  # same one, more is known
         later = replace(first, n_evaluations=900, generation=5, fitness=4.0)
         with_storage.append([champion_event(2, later)])
+        with_storage.flush()
         assert run.champion_data()["fitness"] == 4.0
         assert run.summary.champion_fitness == 4.0
         with_storage.close()
