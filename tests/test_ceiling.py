@@ -1,8 +1,10 @@
-"""The predicted memory ceiling: what it is made of, and that a run warns; `bench/memory_ceiling.py` compares peaks."""
+"""The predicted memory ceiling: what it is made of, that a run stays below it, and that a run warns."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,25 @@ def sections(**changes: Any) -> dict[str, Any]:
 
 def predicted(config: dict[str, Any]) -> Ceiling:
     return predict(load(config), default_registry())
+
+
+_PEAK = """
+import json, resource, sys
+import tweann
+tweann.run(json.loads(sys.argv[1]), out=sys.argv[2])
+print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_a_run_at_its_caps_stays_below_its_ceiling_and_not_far_below(tmp_path: Path) -> None:
+    for population in (10, 20_000):  # what is not compiled yet is compiled by the first
+        config = sections(strategy={"population": population})
+        arguments = [sys.executable, "-c", _PEAK, json.dumps(config), str(tmp_path)]
+        printed = subprocess.run(
+            arguments, check=True, capture_output=True, text=True, timeout=300
+        ).stdout
+    peak, most = int(printed), predicted(config).n_bytes
+    assert peak <= most <= 1.5 * peak
 
 
 @pytest.mark.parametrize(
