@@ -72,6 +72,11 @@ def test_a_run_at_its_caps_stays_below_its_ceiling_and_not_far_below(tmp_path: P
             "genome": {**GROWING["genome"], "dynamics": ["static", "cfc"]},
             "strategy": {"population": 5000},
         },
+        {
+            "genome": {**GROWING["genome"], "plasticity": ["hebbian"], "lamarckian": True},
+            "strategy": {"population": 5000},
+            "task": {"name": "reversal-bandit"},
+        },
         {"strategy": {"name": "steady-state", "window": 400}},
         {"strategy": {"name": "racing", "slots": 400}},
         {"strategy": {"name": "novelty", "descriptor": "size", "archive_size": 100_000}},

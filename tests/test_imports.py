@@ -62,6 +62,7 @@ FLOORS = {
     "tweann.adaptation": 5,
     "tweann.phases": 5,
     "tweann.tuning": 5,
+    "tweann.inheritance": 5,
     "tweann.polishing": 5,
     "tweann.ancestry": 5,
     "tweann.archived": 5,

@@ -72,10 +72,15 @@ ADAPTIVE: dict[str, Any] = {
     "genome": {"dynamics": ["static", "delay"], "initial_inputs": 2},
     "mutation": {"adapt": "genes", "delete_node_rate": 0.1},
 }
+LAMARCKIAN: dict[str, Any] = {
+    **STEADY,
+    "task": {"name": "reversal-bandit"},
+    "genome": {"plasticity": ["none", "hebbian"], "lamarckian": True},
+}
 CONFIGS = pytest.mark.parametrize(
     "config",
-    [XOR, RECURRENT, STEADY, RICH, ELITES, NOVELTY, ADAPTIVE],
-    ids=["xor", "pole", "steady", "rich", "elites", "novelty", "adaptive"],
+    [XOR, RECURRENT, STEADY, RICH, ELITES, NOVELTY, ADAPTIVE, LAMARCKIAN],
+    ids=["xor", "pole", "steady", "rich", "elites", "novelty", "adaptive", "lamarckian"],
 )
 
 

@@ -141,6 +141,10 @@ def ceiling(config: Config, task: Task, layout: Layout, strategy: Strategy) -> C
     if config.tuning.attempts != 0:
         # the slice's genes twice, as tried and as they were best, each decoded; and what is written back
         networks = 3 * networks + 2 * window * brood * (block + 8 * n_values)
+    if (
+        config.genome.lamarckian
+    ):  # weights at birth, in life, clipped and in copies of those that solve
+        networks += 2 * window * brood * (block + 16 * layout.max_connections)
     evaluation = Part("networks under evaluation", networks, f"{of_population}, evaluation.workers")
     copies = _CHECKPOINT_COPIES * (living - brood) * block
     checkpoint = Part("a checkpoint", copies if config.checkpoint.enabled else 0, of_population)

@@ -14,6 +14,7 @@ from tweann import assembly
 from tweann.config import Config
 from tweann.errors import ConfigError, TaskError
 from tweann.genes import Int
+from tweann.inheritance import evaluate_lives, require_lifetimes
 from tweann.interfaces import Backend, Job, Strategy
 from tweann.matches import Matchmaker
 from tweann.network import NetworkSlice
@@ -73,6 +74,8 @@ class Evaluator:
                 "evaluation.repeats and evaluation.reevaluate are for tasks with noise, which tuning would fit: set "
                 "tuning.attempts = 0, or repeats = 1 and reevaluate = false"
             )
+        if config.genome.lamarckian:
+            require_lifetimes(config, self._task.info)
         self._backend: Backend | None = None
         self._tickets: dict[int, _Ticket] = {}  # by id of the brood
         self._owners: dict[int, _Ticket] = {}  # by id of the job
@@ -98,12 +101,8 @@ class Evaluator:
         backend = self._backend
         if backend is None:
             backend = assembly.make_backend(self._config, self._task.info, self._registry)
-            if self._tuner is not None and not backend.in_process:
-                backend.close()
-                raise ConfigError(
-                    f"evaluation.backend = {self._config.evaluation.backend!r} cannot tune: set "
-                    'tuning.attempts = 0, or evaluation.backend = "threads" or "serial"'
-                )
+            if not backend.in_process:
+                self._require_no_weights(backend)
             self._backend = backend
         check()
         try:
@@ -186,10 +185,10 @@ class Evaluator:
         for name, values in (("descriptor", e.descriptor), ("objectives", e.objectives)):
             if values.shape[1]:
                 rows[name][part] = values
-        if e.weights is not None and e.biases is not None:
-            genes, blocks = self._pool.genes, rows["block"][part]
-            genes.weight[blocks, : e.weights.shape[1]] = e.weights
-            genes.bias[blocks, : e.biases.shape[1]] = e.biases
+        genes, blocks = self._pool.genes, rows["block"][part]
+        for column, own in ((genes.weight, e.weights), (genes.bias, e.biases)):
+            if own is not None:
+                column[blocks, : own.shape[1]] = own
         for k, reason in e.reasons.items():
             if len(self.reasons) < _MAX_REASONS:
                 self.reasons.append(f"genome {rows['id'][start + k]}: {reason}")
@@ -212,6 +211,23 @@ class Evaluator:
             return brood
         failed = np.isnan(brood.rows["fitness"])
         return self._pool.dropped(brood, failed) if failed.any() and not failed.all() else brood
+
+    def _require_no_weights(self, backend: Backend) -> None:
+        """Raise `ConfigError` if evaluations are to bring weights back, which those in other processes do not."""
+        for wanted, what, key in (
+            (self._tuner is not None, "tune", "tuning.attempts = 0"),
+            (
+                self._config.genome.lamarckian,
+                "bring back what networks learned",
+                "genome.lamarckian = false",
+            ),
+        ):
+            if wanted:
+                backend.close()
+                raise ConfigError(
+                    f"evaluation.backend = {self._config.evaluation.backend!r} cannot {what}: set {key}, or "
+                    'evaluation.backend = "threads" or "serial"'
+                )
 
     def _submit(self, brood: Brood, backend: Backend, alone: bool) -> None:
         """Cut a brood into jobs and hand them over."""
@@ -261,10 +277,13 @@ class Evaluator:
             rows["tuned"][part],
         )
         tuner = self._tuner if self._tuner is not None and tuned.any() else None
+        lamarckian = self._config.genome.lamarckian
 
         def evaluate() -> Evaluations:
             began = time.perf_counter()
-            if tuner is None:
+            if lamarckian:
+                result = evaluate_lives(self._task, networks, keys)
+            elif tuner is None:
                 result = self._assignment.evaluate(networks, keys, opponents)
             else:
                 task = self._task if opponents is None else self._task.against(opponents)

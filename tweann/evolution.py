@@ -124,9 +124,10 @@ class Evolution:
         Raises:
             ConfigError: the children of the last ask have not been told.
         """
-        if self.config.tuning.attempts != 0:
+        if self.config.tuning.attempts != 0 or self.config.genome.lamarckian:
             raise ConfigError(
-                "section [tuning] needs a task that tweann evaluates itself: set tuning.attempts = 0"
+                "section [tuning] and genome.lamarckian need a task that tweann evaluates itself: set "
+                "tuning.attempts = 0 and genome.lamarckian = false"
             )
         if self._outside:
             raise ConfigError(f"tell the {len(self._pending[0])} evaluations of the last ask first")

@@ -139,10 +139,13 @@ class NetworkSlice:
         genes, blocks: where the genomes are; (n,) blocks. They must not change meanwhile.
         layout: their shape.
         scaling: how outputs become what the task takes.
+        learned: (n, C) weights in gene order, where the task is to put those that networks ended with; None: it is
+            not asked for.
     """
 
     def __init__(self, genes: Genes, blocks: Int, layout: Layout, scaling: Scaling) -> None:
         self.genes, self.blocks, self.layout, self.scaling = genes, blocks, layout, scaling
+        self.learned: Float | None = None
 
     @cached_property
     def batch(self) -> NetworkBatch:
@@ -158,6 +161,13 @@ class NetworkSlice:
     def max_edges(self) -> int:
         """Edges of the largest network."""
         return longest_part(self.batch.edge_start)
+
+    def take_learned(self, weights: Float) -> None:
+        """Put weights of the batch's edges, (edges,) or longer, to their genes in ``learned``, if that is asked for."""
+        if self.learned is not None:
+            start = self.batch.edge_start
+            owner = np.repeat(np.arange(len(self)), np.diff(start))
+            self.learned[owner, self.batch.edge_gene[: start[-1]]] = weights[: start[-1]]
 
     def single_state(self) -> TickState | None:
         """Return a state for networks that cannot run in lanes: those with dynamics or plasticity; None: there is none."""

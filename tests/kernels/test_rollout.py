@@ -68,7 +68,7 @@ def evaluate(
     )
     slots = net.n_inputs + int(np.diff(net.node_start).max())
     network = tick_state(slots, int(np.diff(net.edge_start).max()))
-    sizes = (task.n_state, n_outputs, 2 + task.n_descriptor + task.n_objectives)
+    sizes = (task.n_state, n_outputs, 2 + task.n_descriptor + task.n_objectives, 0)
     scratch = RolloutScratch(network, *(np.full(size, np.nan) for size in sizes))
     for column in network:
         column.fill(np.nan)

@@ -18,8 +18,8 @@ from timed_genomes import (
     timed_genomes,
 )
 
-from tweann.genes import Flag
-from tweann.kernels.decode import NetworkBatch
+from tweann.genes import Flag, Float
+from tweann.kernels.decode import PLASTIC, NetworkBatch
 from tweann.kernels.learning import learn
 from tweann.kernels.rollout import (
     RolloutParameters,
@@ -32,10 +32,16 @@ from tweann.kernels.tick import tick, tick_state
 
 NO_CUSTOM = np.zeros(0, np.uint64)
 PARAMS = np.array([0.1, 10.0, 3.0])
+NOT_ASKED = np.zeros(0)
 
 
 def evaluate(
-    net: NetworkBatch, keys: list[int], steps: int, ticks: int, modulation: bool
+    net: NetworkBatch,
+    keys: list[int],
+    steps: int,
+    ticks: int,
+    modulation: bool,
+    learned: Float = NOT_ASKED,
 ) -> RolloutResults:
     ones, wide = np.ones(1), np.full(1, np.inf)
     scaling = Scaling(ones, 0 * ones, -wide, wide)
@@ -46,7 +52,7 @@ def evaluate(
     network = tick_state(slots, int(np.diff(net.edge_start).max()))
     for column in network:
         column.fill(np.nan)
-    scratch = RolloutScratch(network, np.zeros(2), np.zeros(1), np.zeros(5))
+    scratch = RolloutScratch(network, np.zeros(2), np.zeros(1), np.zeros(5), learned)
     n = net.kind.size
     out = RolloutResults(
         np.zeros(n),
@@ -62,8 +68,8 @@ def evaluate(
 
 def by_hand(
     net: NetworkBatch, k: int, key: int, steps: int, ticks: int, modulation: bool
-) -> tuple[float, bool]:
-    """Return the fitness of one episode, and whether it was spoilt, tick by tick in Python."""
+) -> tuple[float, bool, Float]:
+    """Return fitness of one episode, whether it was spoilt, and the last weights, tick by tick in Python."""
     state, task, observation = new_state(net, k), np.zeros(2), np.zeros(2)
     toys.reset_point(task, PARAMS, np.uint64(key))
     last = net.n_inputs + int(net.node_start[k + 1] - net.node_start[k]) - 1
@@ -79,7 +85,7 @@ def by_hand(
         reward = gained if modulation else 1.0
         if done:
             break
-    return total + 10.0, spoilt
+    return total + 10.0, spoilt, state.weight[: net.edge_start[k + 1] - net.edge_start[k]]
 
 
 @settings(PROPERTY, max_examples=60)
@@ -94,11 +100,15 @@ def test_a_rollout_is_learn_and_tick_by_turns_in_every_episode_from_birth(
     drawn: list[Genome], keys: list[int], steps: int, ticks: int, modulation: bool
 ) -> None:
     net = batch_of(drawn, 2, 1, ALL_GROUPS, weight_bound=3.0)
-    found = evaluate(net, keys, steps, ticks, modulation)
+    learned = net.weight.copy()
+    found = evaluate(net, keys, steps, ticks, modulation, learned)
     for k in range(len(drawn)):
         alone = [by_hand(net, k, key, steps, ticks, modulation) for key in keys]
-        assert found.fitness[k] == pytest.approx(np.mean([f for f, _ in alone]), rel=1e-12)
-        assert found.flags[k] == Flag.NON_FINITE * any(spoilt for _, spoilt in alone)
+        assert found.fitness[k] == pytest.approx(np.mean([f for f, _, _ in alone]), rel=1e-12)
+        assert found.flags[k] == Flag.NON_FINITE * any(spoilt for _, spoilt, _ in alone)
+        own = slice(net.edge_start[k], net.edge_start[k + 1])
+        last = alone[-1][2] if net.kind[k] & PLASTIC else net.weight[own]
+        np.testing.assert_allclose(learned[own], last, rtol=1e-12, atol=1e-300)
 
 
 @pytest.mark.parametrize("modulation", [True, False])

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, SerializeAsAny, field_validator, model_va
 from tweann.config.keeping import CheckpointSettings as CheckpointSettings
 from tweann.config.keeping import LineageSettings as LineageSettings
 from tweann.config.keeping import Section as Section
+from tweann.config.tuning import TuningSettings as TuningSettings
 from tweann.genes import COLUMN_GROUPS, MAX_CONNECTIONS, MAX_NODES
 
 #: What ends a run that says nothing of its end.
@@ -144,6 +145,11 @@ class GenomeSettings(Section):
     modulatory: bool = Field(
         False,
         description="Hidden nodes may modulate the learning of others instead of driving them.",
+    )
+    lamarckian: bool = Field(
+        False,
+        description="What a network learns in its lifetime becomes its genome's own weights, which its children "
+        "inherit; false: it ends with the network.",
     )
     column_groups: tuple[str, ...] = Field(
         (),
@@ -308,53 +314,6 @@ class SpeciesSettings(Section):
     max_species: int = Field(
         100, ge=1, description="Cap on species; beyond it a genome joins the nearest."
     )
-
-
-class TuningSettings(Section):
-    """How genomes search their own weights while they are evaluated (memetic tuning). Every attempt is an evaluation."""
-
-    attempts: Annotated[int, Field(ge=0, le=1_000_000)] | Literal["by_size"] = Field(
-        0,
-        description="Attempts of each genome; 0: no tuning. `by_size`: 10 + clip(round(W^`size_power`), 0, 100), W the "
-        "weights and biases of nodes born in the last 3 generations.",
-    )
-    size_power: float = Field(0.5, ge=0, le=1, description="The exponent of `by_size`.")
-    method: Literal["hill_climb", "cmaes"] = Field(
-        "hill_climb",
-        description="`hill_climb`: move the best so far, keep what is strictly better. `cmaes`: a CMA-ES of its own for "
-        "each genome.",
-    )
-    selection: Literal["all", "current", "active", "dynamic", "dynamic_random"] = Field(
-        "all",
-        description="Which nodes' weights and biases may move, chosen anew for each attempt: all; born in this "
-        "generation; in the last 3; not older than √(1/U), U uniform; half of those.",
-    )
-    range: float = Field(
-        2.0,
-        gt=0,
-        description="A move is uniform within ±`range`·π/2·`annealing`^age, for `hill_climb`.",
-    )
-    annealing: Rate = Field(
-        1.0, description="Factor on the range for each generation that a node is old."
-    )
-    sparse: bool = Field(
-        True,
-        description="Each of W weights that may move does so with probability 1/√W; false: all do.",
-    )
-    sigma: float = Field(0.5, gt=0, description="First step size, for `cmaes`.")
-    full_covariance: int = Field(
-        100, ge=0, description="Weights up to which `cmaes` learns a full covariance matrix."
-    )
-    lamarckian: bool = Field(
-        True,
-        description="Tuned weights are written back to the genome; false: only the fitness stays (Baldwin effect).",
-    )
-
-    @property
-    def needs_births(self) -> bool:
-        """Whether the age of nodes matters."""
-        aged = self.selection != "all" or self.annealing < 1.0 or self.attempts == "by_size"
-        return self.attempts != 0 and aged
 
 
 class NoSettings(Section):

@@ -57,6 +57,7 @@ class RolloutScratch(NamedTuple):
     task: Float  #: (s,) the task's state
     action: Float  #: (n_outputs,)
     score: Float  #: (2 + d + m,) fitness, solved, descriptor, objectives
+    learned: Float  #: (edges of the batch,) what plastic ones ended their last episode with; or (0,): nobody asks
 
 
 class RolloutResults(NamedTuple):
@@ -107,7 +108,7 @@ def rollout(
     state, params, action, values = scratch.task, p.params, scratch.action, scratch.network.values
     scaling, custom, n_inputs = p.scaling, p.custom, net.n_inputs
     nodes = NodeProgram(net.edge_stop, net.activation, net.bias, net.source, net.weight)
-    observation = values[:n_inputs]
+    observation, learned = values[:n_inputs], scratch.learned
     d = out.descriptor.shape[1]
     episodes = p.keys.size
     for k in range(net.kind.size):
@@ -155,6 +156,9 @@ def rollout(
                 out.descriptor[k, i] += scratch.score[2 + i] / episodes
             for i in range(out.objectives.shape[1]):
                 out.objectives[k, i] += scratch.score[2 + d + i] / episodes
+        if plastic and learned.size:
+            for e in range(np.uint64(net.edge_start[k + 1]) - first_edge):
+                learned[first_edge + e] = scratch.network.weight[e]
         fitness /= episodes
         if not np.isfinite(fitness):
             fitness, solved = np.nan, False

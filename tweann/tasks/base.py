@@ -112,7 +112,7 @@ class Evaluations:
         descriptor: (n, d).
         objectives: (n, m).
         reasons: why an entry failed, by entry.
-        weights, biases: (n, C) and (n, N), tuned ones in gene order, where they are to be the genomes' own.
+        weights, biases: (n, C) and (n, N), tuned or learned ones in gene order, where they are to be the genomes' own.
     """
 
     fitness: Float

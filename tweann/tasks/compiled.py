@@ -164,7 +164,7 @@ class CompiledTask(Task):
             episodes: (e,) the keys that the resets get.
             simulation: what to run, with the task's sizes and constants.
             max_steps: of an episode.
-            out: (n,) written.
+            out: (n,) written; and ``networks.learned``, where it is asked for, after the last of the episodes.
         """
         p = RolloutParameters(
             self._params,
@@ -180,6 +180,7 @@ class CompiledTask(Task):
             np.zeros(self._state_size),
             np.zeros(self.info.n_outputs),
             np.zeros(2 + out.descriptor.shape[1] + out.objectives.shape[1]),
+            np.empty(0) if networks.learned is None else networks.batch.weight.copy(),
         )
         columns = RolloutResults(
             out.fitness, out.solved, out.steps, out.flags, out.descriptor, out.objectives
@@ -194,6 +195,7 @@ class CompiledTask(Task):
             scratch,
             columns,
         )
+        networks.take_learned(scratch.learned)
         out.validation[:] = out.fitness
         out.fail_invalid(f"task {self.info.name}: the score is not a finite number")
 

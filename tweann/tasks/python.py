@@ -13,7 +13,8 @@ from tweann.tasks.base import Evaluation, EvaluationKeys, Evaluations, Task, Tas
 class PythonTask(Task):
     """A function ``function(network) -> float | Evaluation``, called once for every genome.
 
-    It gets a network of its own, at the beginning of time; what `Network.activate` gives is not scaled. An
+    It gets a network of its own, at the beginning of time; in a Lamarckian run the genome inherits the weights that the
+    function leaves it with. What `Network.activate` gives is not scaled. An
     exception, or a result that is no finite number, makes that one evaluation fail, with the reason.
     """
 
@@ -79,6 +80,8 @@ class PythonTask(Task):
                 result.fail(
                     k, Flag.RAISED, f"{type(error).__name__}: {text_of(error)}".rstrip(": ")
                 )
+            if networks.learned is not None:
+                networks.learned[k, network.connection_genes] = network.weights
         if self._solved_at is not None:
             result.solved |= result.fitness >= self._solved_at
         return result
