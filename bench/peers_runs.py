@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -19,7 +18,7 @@ from peers_common import KEYS, Bench, Disagreement
 from stopwatch import KERNELS, Stopwatch
 from timing import Row, Side, interleave, readable
 
-from tweann.evaluating import SLICES
+from tweann.evaluating import slices_of
 from tweann.evolution import Evolution
 from tweann.genome import Genome
 from tweann.interfaces import Job
@@ -42,16 +41,14 @@ def episode_starts(task: SinglePole) -> list[list[float]]:
 
 def evaluate_on(backend: ThreadsBackend, task: SinglePole, networks: NetworkSlice) -> int:
     """Decode and evaluate on a back-end, in as many slices as a run would make; return the steps."""
-    n = len(networks)
-    pieces = SLICES * backend.capacity
-    edges = [n * i // pieces for i in range(pieces + 1)]
 
     def job(start: int, stop: int) -> Job:
         blocks = networks.blocks[start:stop]
         part = NetworkSlice(networks.genes, blocks, networks.layout, networks.scaling)
         return Job(start, stop, lambda: task.evaluate(part, KEYS))
 
-    jobs = [job(start, stop) for start, stop in pairwise(edges)]
+    cut = slices_of(len(networks), 3 * backend.capacity, backend.capacity)
+    jobs = [job(start, stop) for start, stop in cut]
     for each in jobs:
         backend.submit(each)
     steps = done = 0

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -23,8 +23,9 @@ from tweann.registry import Registry
 from tweann.remote import Assignment
 from tweann.tasks.base import EvaluationKeys, Evaluations, Opponents
 
-#: Slices of a brood for each worker, at most: enough for workers to even out, while each costs some 100 µs.
-SLICES = 3
+#: The slices of a brood for each worker, at most, and how large they are beside each other: each costs some 100 µs, and
+#: the small ones at the end even out what the large ones left uneven.
+_SHARES = (5, 2, 1)
 #: Seconds of work that are worth a slice of their own.
 _SLICE_SECONDS = 0.0005
 #: The measured cost of an evaluation grows by no more at a time: one that waited for a core, or for the interpreter's
@@ -309,6 +310,13 @@ class Evaluator:
             pieces = 1
         else:
             worth = n if self._cost is None else int(n * self._cost / _SLICE_SECONDS)
-            pieces = max(1, min(n, capacity * SLICES, worth))
-        edges = [n * i // pieces for i in range(pieces + 1)]
-        return list(pairwise(edges))
+            pieces = max(1, min(capacity * len(_SHARES), worth))
+            return slices_of(n, pieces, capacity)
+        return slices_of(n, pieces, pieces)
+
+
+def slices_of(n: int, pieces: int, capacity: int) -> list[tuple[int, int]]:
+    """Cut ``n`` into at most ``pieces`` slices, (start, stop) each, of which ``capacity`` at a time are of one size."""
+    ends = list(accumulate(_SHARES[i // capacity] for i in range(pieces)))
+    edges = [0, *(n * end // ends[-1] for end in ends)]
+    return [(start, stop) for start, stop in pairwise(edges) if start < stop]
