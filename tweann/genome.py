@@ -36,6 +36,7 @@ from tweann.genes import (
 )
 from tweann.kernels.ids import DEPTH_ONE, FIRST_OUTPUT, HASH_BITS, HASH_VERSION, hash_pair
 from tweann.kernels.rollout import Scaling
+from tweann.kernels.validate import examine
 from tweann.layout import Layout
 from tweann.network import Network, NetworkSlice
 from tweann.rules import CONNECTION_KEYS, NODE_KEYS, check_genome
@@ -114,9 +115,12 @@ class Genome:
         weight: Float,
         enabled: Bool,
         recurrent: bool,
-        genome_id: str,
+        genome_id: str | None = None,
     ) -> Genome:
-        """Return a genome whose caller has checked all rules, and made its columns read-only; nothing is copied."""
+        """Return a genome whose caller has checked all rules, and made its columns read-only; nothing is copied.
+
+        Without optional columns; an id that is not given is computed when asked for.
+        """
         genome = object.__new__(cls)
         genome.__dict__.update(
             n_inputs=n_inputs,
@@ -133,8 +137,9 @@ class Genome:
             connection_extra={},
             genome_extra={},
             _recurrent=recurrent,
-            genome_id=genome_id,
         )
+        if genome_id is not None:
+            genome.__dict__["genome_id"] = genome_id
         return genome
 
     @property
@@ -432,6 +437,10 @@ def write_block(genes: Genes, block: int, genome: Genome, layout: Layout) -> Non
 
 def read_block(genes: Genes, block: int, layout: Layout) -> Genome:
     """Return a copy of the genome in a block: what `Genome` gets it copies."""
+    if not (layout.node_columns or layout.connection_columns or layout.genome_columns):
+        plain = _read_plain(genes, block, layout)
+        if plain is not None:
+            return plain
     n, c = int(genes.n_nodes[block]), int(genes.n_connections[block])
     return Genome(
         n_inputs=layout.n_inputs,
@@ -455,4 +464,34 @@ def read_block(genes: Genes, block: int, layout: Layout) -> Genome:
             name: float(genes.genome_extra[block, g])
             for g, (name, _) in enumerate(layout.genome_columns)
         },
+    )
+
+
+def _read_plain(genes: Genes, block: int, layout: Layout) -> Genome | None:
+    """Return a copy of a genome without optional columns at half the cost; None: `Genome` is to say what is wrong."""
+    n, c = int(genes.n_nodes[block]), int(genes.n_connections[block])
+    columns = {name: getattr(genes, name)[block, :n].copy() for name in ("node_id", "bias")}
+    for name in ("source", "target", "weight", "enabled"):
+        columns[name] = getattr(genes, name)[block, :c].copy()
+    activation = tuple(map(layout.activations.__getitem__, genes.activation[block, :n].tolist()))
+    aggregation = tuple(map(AGGREGATIONS.__getitem__, genes.aggregation[block, :n].tolist()))
+    n_inputs, n_outputs = layout.n_inputs, layout.n_outputs
+    found = examine(
+        n_inputs,
+        n_outputs,
+        *(columns[k] for k in ("node_id", "bias", "source", "target", "weight")),
+    )
+    inputs = slice(found >> 1)
+    n_plain = activation[inputs].count("identity"), aggregation[inputs].count("sum")
+    if found < 0 or n_plain != (found >> 1, found >> 1):
+        return None
+    for column in columns.values():
+        column.setflags(write=False)
+    return Genome.checked(
+        n_inputs=n_inputs,
+        n_outputs=n_outputs,
+        activation=activation,
+        aggregation=aggregation,
+        recurrent=bool(found & 1),
+        **columns,
     )
