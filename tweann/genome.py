@@ -475,6 +475,8 @@ def _read_plain(genes: Genes, block: int, layout: Layout) -> Genome | None:
         columns[name] = getattr(genes, name)[block, :c].copy()
     activation = tuple(map(layout.activations.__getitem__, genes.activation[block, :n].tolist()))
     aggregation = tuple(map(AGGREGATIONS.__getitem__, genes.aggregation[block, :n].tolist()))
+    for column in columns.values():
+        column.setflags(write=False)
     n_inputs, n_outputs = layout.n_inputs, layout.n_outputs
     found = examine(
         n_inputs,
@@ -485,8 +487,6 @@ def _read_plain(genes: Genes, block: int, layout: Layout) -> Genome | None:
     n_plain = activation[inputs].count("identity"), aggregation[inputs].count("sum")
     if found < 0 or n_plain != (found >> 1, found >> 1):
         return None
-    for column in columns.values():
-        column.setflags(write=False)
     return Genome.checked(
         n_inputs=n_inputs,
         n_outputs=n_outputs,

@@ -151,7 +151,7 @@ def remove_connection(genes: Genes, block: int, at: int) -> None:
 @inlined_kernel
 def remove_connections_of(genes: Genes, block: int, node: int) -> None:
     """Remove every connection gene that begins or ends at ``node``."""
-    kept = 0
+    kept = int(np.int64(0))  # as in `tweann.kernels.lanes`
     for i in range(genes.n_connections[block]):
         if genes.source[block, i] != node and genes.target[block, i] != node:
             if kept != i:
@@ -173,7 +173,7 @@ def remove_unnamed_nodes(genes: Genes, block: int, marks: NDArray[np.bool_]) -> 
     for i in range(genes.n_connections[block]):
         marks[find_node(genes.node_id[block], n, genes.source[block, i])] = True
         marks[find_node(genes.node_id[block], n, genes.target[block, i])] = True
-    kept = 0
+    kept = int(np.int64(0))  # as in `tweann.kernels.lanes`
     for i in range(n):
         if marks[i]:
             if kept != i:

@@ -54,7 +54,7 @@ def aggregate_edges_in_lane(
     lane: Index,
 ) -> float:
     """Return the aggregated input of a node that does not sum, in one lane."""
-    n = 0
+    n = int(np.int64(0))  # else all that takes it is compiled for a literal 0 first
     if net.aggregation[node] == DIFFERENCE:
         for edge in range(start, stop):
             now = state.values[net.source[edge], lane]

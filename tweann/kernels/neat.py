@@ -286,7 +286,7 @@ def plan_generation(
         for i in range(rows):
             total[i + 1] = total[i] + shifted[order[i]] + least
     plan = Plan(np.empty(n, np.uint8), np.empty(n, np.int64), np.empty(n, np.int64))
-    child = 0
+    child = int(np.int64(0))  # as in `tweann.kernels.lanes`
     for s in range(m):
         for _ in range(counts[s]):
             plan_child(ranking, s, ranks, sizes, p, total, rng, plan, child)

@@ -155,7 +155,7 @@ def aggregate_edges(
         weight, first_weight: of the edges, and where the network's begin there.
         state: of the network.
     """
-    n = 0
+    n = int(np.int64(0))  # as in `tweann.kernels.lanes`
     changes = net.aggregation[node] == DIFFERENCE
     for e in range(start, stop):
         value = state.values[net.source[first_edge + e]]
