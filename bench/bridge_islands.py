@@ -7,7 +7,8 @@
 bridge and, for comparison, without: the same islands, none of which hears the others. Sockets are real, on loopback; islands
 take turns, generation by generation, in one process. Each is a whole run of the configuration, so more islands are a
 larger population in all; the most evaluations of one island say how long that many machines would have taken.
-``crowd``: `tweann cluster` with many islands; memory on the way, and at the end who has lost whom. Ends with 1 if somebody has.
+``crowd``: `tweann cluster` with many islands; memory on the way, and at the end who has lost whom. Ends with 1 if
+an island is lost, a link is silent while all run, or memory in the last quarter is over 1.05 of the second quarter's.
 """
 
 from __future__ import annotations
@@ -158,47 +159,88 @@ def crowd(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
         command += ["-n", str(arguments.islands), "--out", str(out), "--json"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         memory = list[tuple[float, float]]()
-        began = time.monotonic()
+        silent = list[tuple[str, str]]()
+        began, stopped = time.monotonic(), False
         try:
             while process.poll() is None:
-                if time.monotonic() - began > 2 * arguments.seconds + 600:
+                if not stopped and time.monotonic() - began > 2 * arguments.seconds + 600:
                     process.send_signal(signal.SIGINT)
-                memory.append((time.monotonic() - began, resident(process.pid)))
-                time.sleep(min(10.0, arguments.seconds / 10))
+                    stopped = True
+                quiet, megabytes = silent_links(out), resident(process.pid)
+                # Islands end one after the other: what counts is what was while all were there.
+                if n_children(process.pid) == arguments.islands:
+                    silent = quiet
+                    memory.append((time.monotonic() - began, megabytes))
+                time.sleep(min(10.0, arguments.seconds / 20))
         finally:
             process.terminate()
         rows = json.loads(process.communicate()[0])
-        states = [json.loads(path.read_text()) for path in sorted(out.glob("*/peers.json"))]
-    silent = [
-        (state["name"], link["name"])
-        for state in states
-        for link in state["links"]
-        if link["silent_seconds"] > 10.0
-    ]
-    # Islands end one after the other: what counts is who was heard while all were there.
+        states = read_states(out)
     heard = [sum(p["accepted"] > 0 for p in state["peers"].values()) for state in states]
     running = [megabytes for _, megabytes in memory]
-    half = running[len(running) // 2 : -2] or running
+    quarter = len(running) // 4
+    second, last = (
+        statistics.fmean(part or [0.0])
+        for part in (running[quarter : 2 * quarter], running[-quarter:])
+    )
     content = {
         "islands": len(rows),
         "finished": sum(row["status"] == "finished" for row in rows),
+        "states": len(states),
         "heard_by_each": [min(heard, default=0), statistics.fmean(heard or [0]), max(heard or [0])],
-        "silent_links_at_the_end": len(silent),
+        "silent_links_at_the_end": silent,
         "problems": [state["problem"] for state in states if state["problem"]],
         "migrants_accepted": sum(state["received"]["accepted"] for state in states),
         "generations": sum(row.get("generations", 0) for row in rows),
-        "mebibytes": [round(running[len(running) // 4]), round(half[0]), round(half[-1])],
+        "mebibytes_second_and_last_quarter": [round(second), round(last)],
         "memory": memory,
     }
+    faults = {
+        "an island did not finish": content["finished"] != arguments.islands,
+        "an island left no peers.json": len(states) != arguments.islands,
+        "an island heard fewer than 4": min(heard, default=0) < 4,
+        "a link was silent while all were there": bool(silent),
+        "a bridge had a problem": bool(content["problems"]),
+        "memory grew, or the run was too short to tell": not 0.0 < last <= 1.05 * second,
+    }
+    content["faults"] = [what for what, found in faults.items() if found]
     console.print({key: value for key, value in content.items() if key != "memory"})
-    lost = content["finished"] < arguments.islands or min(heard, default=0) < 4
-    return content | {"lost": bool(lost or content["problems"])}
+    return content
+
+
+def read_states(out: Path) -> list[dict[str, Any]]:
+    """Return what the islands say of their bridges."""
+    return [json.loads(path.read_text()) for path in sorted(out.glob("*/peers.json"))]
+
+
+def silent_links(out: Path) -> list[tuple[str, str]]:
+    """Return who hears nothing from whom."""
+    return [
+        (state["name"], link["name"])
+        for state in read_states(out)
+        for link in state["links"]
+        if link["silent_seconds"] > 10.0
+    ]
+
+
+def n_children(pid: int) -> int:
+    """Return how many islands of a cluster are alive."""
+    try:
+        return sum(
+            child.status() != psutil.STATUS_ZOMBIE for child in psutil.Process(pid).children()
+        )
+    except psutil.Error:  # ended meanwhile
+        return 0
 
 
 def resident(pid: int) -> float:
     """Return the resident memory of a process tree in MiB."""
     total = 0
-    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+    try:
+        tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:  # ended meanwhile
+        return 0.0
+    for process in tree:
         try:
             total += process.memory_info().rss
         except psutil.Error:  # it has ended meanwhile
@@ -223,7 +265,7 @@ def main() -> None:
     content = arguments.function(arguments, Console(width=None if os.isatty(1) else 120))
     if arguments.json:
         write_json(arguments.json, **content)
-    sys.exit(1 if content.get("lost") else 0)
+    sys.exit(1 if content.get("faults") else 0)
 
 
 if __name__ == "__main__":
