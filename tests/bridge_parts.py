@@ -137,6 +137,8 @@ class Relay:
         self._up = False
         for end in self._pairs:
             with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)  # close alone waits for whoever reads it
+            with suppress(OSError):
                 end.close()
         self._pairs.clear()
 
