@@ -4,7 +4,7 @@
 
 A peer evolves in a process of its own and sends to two islands here: a bystander, which takes nobody in, and a guest house,
 which does. ``link``: their connection is cut for 30 s; ``slow``: 200 ms of delay and 20 % of loss for 30 s; ``peer``: the peer
-is killed with SIGKILL and started again; ``disk``: the peer's disk is full for 10 s (takes root, to mount a small one);
+is killed with SIGKILL and started again; ``disk``: the peer's disk is full for 30 s (takes root, to mount a small one);
 ``hub``: the hub between them is killed with SIGKILL and started again. Of each fault is required that the bystander
 is, generation by generation, the run that it would be undisturbed; that a replay of the guest house finds its champion;
 that no exchange call takes more than 10 ms of processor time, nor 99.9 % of them of wall time (the slowest is
