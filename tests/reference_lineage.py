@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 
-def deaths(before: Sequence[int], told: Sequence[int], index: Sequence[int]) -> list[int]:
-    """Return who was not selected, in order."""
-    stays = set(index)
-    return [birth for k, birth in enumerate([*before, *told]) if k not in stays]
+def deaths(before: Sequence[int], children: Sequence[int], stayed: Iterable[int]) -> list[int]:
+    """Return who was not selected, in order; ``stayed`` are birth numbers."""
+    return [birth for birth in [*before, *children] if birth not in set(stayed)]
 
 
 def on_lines(parents: Mapping[int, int], alive: Iterable[int]) -> set[int]:

@@ -164,7 +164,7 @@ def batch(out: Path) -> None:
     with finished(lineage={"batch": 50}) as evolution:
         lineage = evolution._recorder.lineage
         assert lineage is not None
-        assert lineage._n_told + lineage._births.size < 50
+        assert lineage._births.n < 50
 
 
 def memory(out: Path) -> None:

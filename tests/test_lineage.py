@@ -22,7 +22,7 @@ from tweann.errors import ConfigError, FormatError
 from tweann.evolution import Evolution
 from tweann.genes import MUTATIONS, Operator
 from tweann.interfaces import Immigrant
-from tweann.kernels.lines import follow_selection, mark_lines
+from tweann.kernels.lines import mark_lines, record_selection
 from tweann.lineage import BIRTH, DEATH, SETTLED, lines, unpack, unpack_deaths
 from tweann.plugins.sqlite import SqliteSettings, SqliteStorage
 from tweann.replay import Recorded
@@ -65,26 +65,51 @@ def run(out: Path, **sections: Any) -> StoredRun:
 @settings(deadline=None)
 @given(st.data())
 def test_births_and_deaths_are_those_of_the_reference(data: st.DataObject) -> None:
-    n, m = data.draw(st.integers(0, 12)), data.draw(st.integers(0, 12))
-    numbers = data.draw(st.lists(st.integers(0, 99), min_size=n + m, max_size=n + m, unique=True))
-    index = data.draw(st.lists(st.integers(0, n + m - 1), unique=True)) if n + m else []
+    n, m = data.draw(st.integers(1, 12)), data.draw(st.integers(0, 12))
+    whole = st.integers(-1, 2**63 - 1)
+    before = data.draw(st.lists(st.integers(0, 99), min_size=m, max_size=m, unique=True))
     # children have numbers one behind the other, and not all of them need to have been told
-    before, told = numbers[:n], [100 + k for k in sorted(numbers[n:])]
-    species = data.draw(st.lists(st.integers(0, 5), min_size=len(index), max_size=len(index)))
-    died, of_children = np.empty(n + m, np.int64), np.empty(100, np.int64)
-    count = follow_selection(
+    first = data.draw(st.integers(100, 2**40))
+    ids = [first + k for k in range(n)]
+    told = data.draw(st.lists(st.sampled_from(ids), unique=True))
+    index = (
+        data.draw(st.lists(st.integers(0, m + len(told) - 1), unique=True)) if m + len(told) else []
+    )
+    species = data.draw(st.lists(whole, min_size=len(index), max_size=len(index)))
+
+    def column(values: st.SearchStrategy[Any]) -> list[Any]:
+        return data.draw(st.lists(values, min_size=n, max_size=n))
+
+    born, mutations = column(st.integers(0, 2**31 - 1)), column(st.integers(0, 2**32 - 1))
+    parents, others, fitness = column(whole), column(whole), column(st.floats())
+    operators, origins = column(st.integers(0, 255)), column(st.integers(0, 255))
+    births, died = np.empty((n, BIRTH.itemsize), np.uint8), np.empty(0, np.uint8)
+    died.resize((m + n) * DEATH.itemsize)
+    n_died = record_selection(
+        tuple(np.array(values, np.int64) for values in (ids, parents, others, born)),  # type: ignore[arg-type] # four
+        np.array(mutations, np.int64),
+        np.array(operators, np.uint8),
+        np.array(origins, np.uint8),
+        np.array(fitness).view(np.int64),
         np.array(before, np.int64),
         np.array(told, np.int64),
         np.array(index, np.int64),
         np.array(species, np.int64),
-        100,
-        np.empty(n + m, np.bool_),
-        of_children,
+        77,
+        np.empty(m + n, np.bool_),
+        births.reshape(-1),
         died,
     )
-    assert died[:count].tolist() == deaths(before, told, index)
-    chosen = {told[k - n] - 100: s for k, s in zip(index, species, strict=True) if k >= n}
-    assert of_children.tolist() == [chosen.get(k, -1) for k in range(100)]
+    stayed = dict(zip(([*before, *told][k] for k in index), species, strict=True))
+    of_children = [stayed.get(birth, -1) for birth in ids]
+    expected = np.empty(n, BIRTH)
+    columns = ids, parents, others, of_children, born, mutations, operators, origins, fitness
+    for name, values in zip(BIRTH.names or (), columns, strict=True):
+        expected[name] = values
+    assert births.tobytes() == expected.tobytes()
+    records = died[: n_died * DEATH.itemsize].view(DEATH)
+    assert records["birth"].tolist() == deaths(before, ids, stayed)
+    assert set(records["generation"].tolist()) <= {77}
 
 
 @settings(deadline=None)

@@ -133,7 +133,7 @@ def ceiling(config: Config, task: Task, layout: Layout, strategy: Strategy) -> C
         Part("data of the task", task_bytes(task), "[task]"),
         Part("reports", config.run.history * _REPORT, "run.history"),
         storage_part(config, genome, members),
-        lineage_part(config, row, window * brood),
+        lineage_part(config, window * brood),
     ]
     if not is_cached(breed):
         parts.append(Part("compiler, in the first run of an installation", _COMPILER, ""))
@@ -254,12 +254,12 @@ def storage_part(config: Config, genome: int, members: int) -> Part:
     return Part("rows that wait", _DATABASE + rows, "storage.commit_rows, storage.max_waiting")
 
 
-def lineage_part(config: Config, row: int, told: int) -> Part:
+def lineage_part(config: Config, told: int) -> Part:
     """Return what lineage keeps in memory: births before they are written, and the lines of the living."""
     kept = config.lineage
     if not kept.enabled:
         return Part("lineage", 0, "")
-    waiting = 2 * (kept.batch + told) * (row + 4 * BIRTH.itemsize)
+    waiting = 8 * (kept.batch + told) * BIRTH.itemsize
     lines = 2 * SETTLED * 1000 * BIRTH.itemsize
     in_memory = 0
     if config.storage.name == "memory":

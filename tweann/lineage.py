@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.errors import FormatError
-from tweann.genes import Bool, Float, Int
-from tweann.kernels.lines import follow_selection, mark_lines
+from tweann.genes import Bool, Float, Int, UInt8
+from tweann.kernels.lines import mark_lines, record_selection
 from tweann.rows import Rows
 
 Records = NDArray[np.void]
@@ -45,10 +45,6 @@ DEATH: Final = np.dtype([("birth", ">i8"), ("generation", ">i4")])
 #: Births become ancestors when they are this many pieces old; so many pieces at a time.
 SETTLED: Final = 8
 
-_COLUMNS: Final = {"birth": "id"} | {
-    name: name for name in ("parent_a", "parent_b", "generation", "operator", "origin")
-}
-
 
 class Children(NamedTuple):
     """Children that were told.
@@ -66,6 +62,40 @@ class Children(NamedTuple):
     fitness: Float
 
 
+class _Waiting:
+    """Records that wait, one behind the other in an array that grows as it must.
+
+    Attributes:
+        n: how many.
+    """
+
+    def __init__(self, dtype: np.dtype[np.void]) -> None:
+        self._type, self._data, self.n = dtype, np.empty(0, np.uint8), 0
+
+    def room(self, n: int) -> UInt8:
+        """Return the bytes behind those that wait, enough for ``n`` more."""
+        size = self._type.itemsize
+        missing = (self.n + n) * size - self._data.size
+        if missing > 0:
+            more = np.empty(max(missing, self._data.size), np.uint8)
+            self._data = np.concatenate((self._data, more))
+        return self._data[self.n * size :]
+
+    def records(self) -> Records:
+        """Return those that wait; they go on waiting."""
+        return self._data[: self.n * self._type.itemsize].view(self._type)
+
+    def take(self) -> Records:
+        """Return those that wait; none do then."""
+        found = self.records().copy()
+        self.n = 0
+        return found
+
+    def fill(self, records: Records) -> None:
+        """Let these wait and no others."""
+        self._data, self.n = np.frombuffer(bytearray(records.tobytes()), np.uint8), records.size
+
+
 class Lineage:
     """What is known of births and deaths until it is written.
 
@@ -76,11 +106,7 @@ class Lineage:
 
     def __init__(self, batch: int, max_births: int, max_generations: int) -> None:
         self._batch, self._max_births, self._max_generations = batch, max_births, max_generations
-        self._told: list[tuple[Children, Int]] = []  # with the species of each
-        self._n_told = 0
-        self._births: Records = np.empty(0, BIRTH)  # told before, packed already
-        self._dead: list[tuple[int, Int]] = []
-        self._deaths: Records = np.empty(0, DEATH)
+        self._births, self._deaths = _Waiting(BIRTH), _Waiting(DEATH)
         self._line: Records = np.empty(0, BIRTH)  # written births that lead to the living
         #: Pieces that are kept: number of the event, last generation, births up to its end.
         self._pieces: deque[tuple[int, int, int]] = deque()
@@ -90,7 +116,7 @@ class Lineage:
     @property
     def due(self) -> bool:
         """Whether enough births wait for a piece."""
-        return self._n_told + self._births.size >= self._batch
+        return self._births.n >= self._batch
 
     def told(
         self, children: Children, before: Int, index: Int, species: Int, generation: int
@@ -98,27 +124,30 @@ class Lineage:
         """Take children that were told, and who stayed.
 
         Args:
-            children: whose columns nobody changes any more.
+            children: all of a brood.
             before: birth numbers of the pool's rows until then.
             index: who stayed, of ``before`` and behind it ``children.told``.
             species: of those who stayed.
             generation: now.
         """
-        n, total = children.fitness.size, before.size + children.told.size
-        ids = children.rows["id"]
-        of_children, died = np.empty(n, np.int64), np.empty(total, np.int64)
-        stays = np.empty(total, np.bool_)
-        n_died = follow_selection(
-            before, children.told, index, species, int(ids[0]), stays, of_children, died
+        rows, n = children.rows, children.fitness.size
+        total = before.size + n
+        self._deaths.n += record_selection(
+            (rows["id"], rows["parent_a"], rows["parent_b"], rows["generation"]),
+            children.applied,
+            rows["operator"],
+            rows["origin"],
+            children.fitness.view(np.int64),
+            before,
+            children.told,
+            index,
+            species,
+            generation,
+            np.empty(total, np.bool_),
+            self._births.room(n),
+            self._deaths.room(total),
         )
-        died = died[:n_died]
-        if children.told.size < n:
-            lost = np.setdiff1d(ids, children.told, assume_unique=True)
-            died = np.concatenate((died, lost))
-        self._told.append((children, of_children))
-        self._n_told += n
-        if died.size:
-            self._dead.append((generation, died))
+        self._births.n += n
 
     def take(
         self, sequence: int, generation: int, alive: Sequence[Int]
@@ -130,11 +159,9 @@ class Lineage:
             generation: now.
             alive: birth numbers of all from whom a champion may come, and of the champion itself.
         """
-        self._pack()
-        if not (self._births.size or self._deaths.size):
+        if not (self._births.n or self._deaths.n):
             return []
-        births, deaths = self._births, self._deaths
-        self._births, self._deaths = births[:0], deaths[:0]
+        births, deaths = by_birth(self._births.take()), self._deaths.take()
         self._n_births += births.size
         self._n_pieces += 1
         self._pieces.append((sequence, generation, self._n_births))
@@ -160,33 +187,11 @@ class Lineage:
                 events.append(("ancestors", data, settled.tobytes()))
         return events
 
-    def _pack(self) -> None:
-        """Make records of what was told since."""
-        if self._told:
-            made = np.empty(self._n_told, BIRTH)
-            for field, column in _COLUMNS.items():
-                made[field] = np.concatenate([children.rows[column] for children, _ in self._told])
-            made["species"] = np.concatenate([species for _, species in self._told])
-            made["mutations"] = np.concatenate([children.applied for children, _ in self._told])
-            made["fitness"] = np.concatenate([children.fitness for children, _ in self._told])
-            self._births = by_birth(_joined(self._births, made))
-            self._told.clear()
-            self._n_told = 0
-        if self._dead:
-            made = np.empty(sum(ids.size for _, ids in self._dead), DEATH)
-            made["birth"] = np.concatenate([ids for _, ids in self._dead])
-            made["generation"] = np.repeat(
-                [generation for generation, _ in self._dead], [ids.size for _, ids in self._dead]
-            )
-            self._deaths = _joined(self._deaths, made)
-            self._dead.clear()
-
     def state(self) -> dict[str, Any]:
         """Return what waits and what is remembered, as `tweann.packing.pack` takes it."""
-        self._pack()
         return {
-            "births": self._births.tobytes(),
-            "deaths": self._deaths.tobytes(),
+            "births": self._births.records().tobytes(),
+            "deaths": self._deaths.records().tobytes(),
             "line": self._line.tobytes(),
             "pieces": np.array(self._pieces, np.int64).reshape(-1, 3),
             "first": list(self._first),
@@ -200,8 +205,9 @@ class Lineage:
         Raises:
             FormatError: it is none.
         """
-        self._births, self._line = unpack(state["births"]), unpack(state["line"])
-        self._deaths = np.frombuffer(state["deaths"], DEATH)
+        self._births.fill(unpack(state["births"]))
+        self._deaths.fill(unpack_deaths(state["deaths"], 0))
+        self._line = unpack(state["line"])
         pieces = state["pieces"]
         if not isinstance(pieces, np.ndarray) or pieces.shape[1:] != (3,):
             raise FormatError("lineage: expected pieces as integers of shape (n, 3)")

@@ -2,46 +2,91 @@
 
 from __future__ import annotations
 
-from tweann.genes import Bool, Int
-from tweann.kernels._jit import kernel
+from typing import Final
+
+import numpy as np
+
+from tweann.genes import Bool, Int, UInt8
+from tweann.kernels._jit import inlined_kernel, kernel
+
+#: Bytes of a record of a birth, and of a death: `tweann.lineage.BIRTH` and `DEATH`.
+BIRTH_BYTES: Final = 50
+DEATH_BYTES: Final = 12
+_SPECIES: Final = 24  # where the species stands in a birth
+
+
+@inlined_kernel
+def _put_8(data: UInt8, at: int, value: int) -> None:
+    for b in range(8):
+        data[at + b] = (value >> (56 - 8 * b)) & 255
+
+
+@inlined_kernel
+def _put_4(data: UInt8, at: int, value: int) -> None:
+    for b in range(4):
+        data[at + b] = (value >> (24 - 8 * b)) & 255
 
 
 @kernel
-def follow_selection(
+def record_selection(
+    children: tuple[Int, Int, Int, Int],
+    mutations: Int,
+    operators: UInt8,
+    origins: UInt8,
+    fitness: Int,
     before: Int,
     told: Int,
     index: Int,
     species: Int,
-    first: int,
+    generation: int,
     stays: Bool,
-    of_children: Int,
-    died: Int,
+    births: UInt8,
+    deaths: UInt8,
 ) -> int:
-    """Write the species of the children, and the birth numbers of those who were not selected; return how many these are.
+    """Write the records of the children of a brood and of those who were not selected; return how many these are.
 
     Args:
-        before: (m,) birth numbers of the pool's rows.
-        told: (n,) of the children that were told.
+        children: (n,) each: birth numbers, one behind the other, those of both parents, and the generation of birth.
+        mutations: (n,) bits.
+        operators, origins: (n,) codes.
+        fitness: (n,) bits of the float64.
+        before: (m,) birth numbers of the pool's rows until then.
+        told: of the children that were told.
         index: who stays, of ``before`` and behind it ``told``.
         species: of those who stay.
-        first: birth number of the first child of the brood.
+        generation: now.
         stays: (>= m + n,) scratch.
-        of_children: (children of the brood,) written: -1 for those who were not selected.
-        died: (>= m + n,) written.
+        births: (>= n records,) written.
+        deaths: (>= m + n records,) written.
     """
-    m, total = before.size, before.size + told.size
-    for k in range(total):
+    ids, parents_a, parents_b, born = children
+    m, n = before.size, ids.size
+    for k in range(m + n):
         stays[k] = False
-    for k in range(of_children.size):
-        of_children[k] = -1
+    for k in range(n):
+        at = k * BIRTH_BYTES
+        _put_8(births, at, ids[k])
+        _put_8(births, at + 8, parents_a[k])
+        _put_8(births, at + 16, parents_b[k])
+        _put_8(births, at + _SPECIES, np.int64(-1))
+        _put_4(births, at + 32, born[k])
+        _put_4(births, at + 36, mutations[k])
+        births[at + 40] = operators[k]
+        births[at + 41] = origins[k]
+        _put_8(births, at + 42, fitness[k])
     for k in range(index.size):
-        stays[index[k]] = True
-        if index[k] >= m:
-            of_children[told[index[k] - m] - first] = species[k]
+        if index[k] < m:
+            stays[index[k]] = True
+        else:
+            child = told[index[k] - m] - ids[0]
+            stays[m + child] = True
+            _put_8(births, child * BIRTH_BYTES + _SPECIES, species[k])
     n_died = 0
-    for k in range(total):
+    for k in range(m + n):
         if not stays[k]:
-            died[n_died] = before[k] if k < m else told[k - m]
+            at = n_died * DEATH_BYTES
+            _put_8(deaths, at, before[k] if k < m else ids[k - m])
+            _put_4(deaths, at + 8, generation)
             n_died += 1
     return n_died
 
