@@ -68,7 +68,7 @@ def record_selection(
         _put_8(births, at, ids[k])
         _put_8(births, at + 8, parents_a[k])
         _put_8(births, at + 16, parents_b[k])
-        _put_8(births, at + _SPECIES, np.int64(-1))
+        _put_8(births, at + _SPECIES, int(np.int64(-1)))
         _put_4(births, at + 32, born[k])
         _put_4(births, at + 36, mutations[k])
         births[at + 40] = operators[k]
