@@ -75,6 +75,7 @@ FLOORS = {
     "tweann.checkpoints": 5,
     "tweann.evaluating": 5,
     "tweann.matches": 5,
+    "tweann.rehearsal": 5,
     "tweann.evolution": 5,
     "tweann.recording": 5,
     "tweann.stored_run": 5,

@@ -137,6 +137,8 @@ def ceiling(config: Config, task: Task, layout: Layout, strategy: Strategy) -> C
     ]
     if not is_cached(breed):
         parts.append(Part("compiler, in the first run of an installation", _COMPILER, ""))
+        if workers > 1:
+            parts.append(Part("a second process that compiles then", _BASE + _COMPILER, ""))
     networks = window * brood * network_bytes(layout) + workers * scratch_bytes(layout)
     if config.tuning.attempts != 0:
         # the slice's genes twice, as tried and as they were best, each decoded; and what is written back

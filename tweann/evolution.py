@@ -251,6 +251,16 @@ class Evolution:
         finally:
             self.close()
 
+    def run_unbred(self, brood: Brood) -> Result:
+        """Evaluate a brood that somebody else made, select, and end, with storage and observers as in `run`."""
+        self._open()
+        self._pending.append(brood)
+        self._evaluator.next_evaluated((brood,), True, self._check_interrupted)
+        self._tell(brood)
+        result = self._result("finished", "generations")
+        self._recorder.finish(result, self.pool.view(), self._alive())
+        return result
+
     def _run(self) -> Result:
         status, reason = "failed", "error"
         try:

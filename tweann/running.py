@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tweann.memory import available
 from tweann.network import Network
 from tweann.records import Result
 from tweann.registry import Registry, default_registry
+from tweann.rehearsal import rehearsing
 from tweann.stored_run import CONFIG_FILE, StoredRun
 from tweann.tasks.base import Evaluation, EvaluationKeys
 from tweann.tasks.python import PythonTask
@@ -68,9 +69,14 @@ def run(
     """
     registry = registry or default_registry()
     config = load(source, overrides, registry)
-    if "progress" in config.observers and not is_cached(breed):
+    is_first = not is_cached(breed)
+    if is_first and "progress" in config.observers:
         print(COMPILING, file=sys.stderr, flush=True)
-    with Evolution(config, registry=registry) as evolution:  # faults show before a folder is made
+    with ExitStack() as stack:
+        evolution = stack.enter_context(Evolution(config, registry=registry))
+        if is_first:
+            stack.enter_context(rehearsing(config, evolution.task.info.kind, registry))
+        # only now, since faults of the configuration have shown
         folder = runs.create_run_folder(Path(out), config.run.name, config.run.seed)
         evolution.run_dir = folder
         write_atomic(folder / CONFIG_FILE, config.to_toml().encode())
