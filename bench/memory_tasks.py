@@ -199,7 +199,7 @@ def main() -> None:
         default=range(2001, 2021),
         help="of the probabilistic one",
     )
-    parser.add_argument("--evaluations", type=int, default=9000, help="of the probabilistic bandit")
+    parser.add_argument("--evaluations", type=int, default=1500, help="of the probabilistic bandit")
     parser.add_argument("--lifetimes", type=int, default=400, help="that it is tested on")
     parser.add_argument("--quick", action="store_true", help="see that it works")
     parser.add_argument("--json", type=Path, help="write all runs and figures to this file")
