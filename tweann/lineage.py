@@ -87,9 +87,8 @@ class _Waiting:
 
     def take(self) -> Records:
         """Return those that wait; none do then."""
-        found = self._data[
-            : self.n * self._type.itemsize
-        ].copy()  # as bytes: numpy copies records field by field
+        n_bytes = self.n * self._type.itemsize
+        found = self._data[:n_bytes].copy()  # as bytes: numpy copies records field by field
         self.n = 0
         return found.view(self._type)
 
