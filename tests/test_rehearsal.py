@@ -74,11 +74,19 @@ def test_it_ends_with_the_run_however_that_ends() -> None:
         )
         with parent:
             assert parent.stdout is not None
-            child = psutil.Process(int(parent.stdout.readline()))
+            child = int(parent.stdout.readline())
             deadline = time.monotonic() + 60
-            while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+            while rehearses(child):
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
+
+
+def rehearses(pid: int) -> bool:
+    """Whether a process is one that rehearses, and has not ended."""
+    try:
+        return "tweann.rehearsal" in psutil.Process(pid).cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
 
 
 @pytest.mark.parametrize(
@@ -88,8 +96,7 @@ def test_it_ends_with_the_run_however_that_ends() -> None:
 def test_it_needs_a_core_and_a_task_without_effects(kind: str, workers: int, n: int) -> None:
     config = load(XOR, {"evaluation.workers": workers})
     with rehearsing(config, kind, default_registry()):
-        mine = [
-            child for child in psutil.Process().children() if "tweann.rehearsal" in child.cmdline()
-        ]
-        assert len(mine) == n
-    assert not any(child.is_running() for child in mine)
+        pids = [child.pid for child in psutil.Process().children()]
+        found = [pid for pid in pids if rehearses(pid)]
+        assert len(found) == n
+    assert not any(rehearses(pid) for pid in found)

@@ -187,6 +187,12 @@ def files(folder: Path) -> list[Path]:
 
 
 class TestDamage:
+    def test_what_a_kill_left_of_a_checkpoint_is_cleared_away(self, cut: Path) -> None:
+        half = cut / FOLDER / ".000000000024.twcp.ce5cd16e2bde.tmp"
+        half.write_bytes(b"half")
+        running.resume(StoredRun(cut))
+        assert not half.exists()
+
     def test_only_the_newest_are_kept(self, cut: Path) -> None:
         assert len(files(cut)) == 3
         assert all(not isinstance(state, FormatError) for _, state in read_checkpoints(cut))
@@ -314,5 +320,4 @@ def test_after_a_kill_at_any_instant_it_goes_on_to_the_same_end(
     assert events(folder) == events(whole)
     assert metrics(folder) == metrics(whole)
     assert StoredRun(folder).champion() == StoredRun(whole).champion()
-    assert len(files(folder)) <= 3
-    assert not list((folder / FOLDER).glob(".*.tmp")) or kills > 0
+    assert len(files(folder)) <= 3  # no halves among them, which kills leave behind

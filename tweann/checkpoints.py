@@ -89,10 +89,15 @@ def read_checkpoints(run_dir: Path) -> Iterator[tuple[Path, dict[str, Any] | For
 
 
 def drop_after(used: Path) -> None:
-    """Delete the checkpoints newer than ``used``, damaged ones that a run could not be taken up from."""
+    """Delete the checkpoints newer than ``used``, damaged ones that a run could not be taken up from.
+
+    So are the halves that a kill left of some: each would stay for ever.
+    """
     for path in _paths(used.parent):
         if path.stem > used.stem:
             path.unlink(missing_ok=True)
+    for path in used.parent.glob(f".*{_SUFFIX}.*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def _paths(folder: Path) -> list[Path]:
