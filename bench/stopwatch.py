@@ -21,7 +21,7 @@ KERNELS: Mapping[str, str] = {
     "tweann.strategies.generational:plan_generation": "select",
     "tweann.strategies.generational:select_generation": "select",
     "tweann.strategies.generational:follow_species": "select",
-    "tweann.lineage:follow_selection": "select",
+    "tweann.lineage:record_selection": "select",
 }
 
 
