@@ -208,7 +208,7 @@ class MapElites:
                 found,
             )
 
-        pool.pool.workers.run(vary, children.size)
+        pool.pool.workers.run("iso+line", vary, children.size)
         if children.size == a.size:
             return found
         values = np.zeros((a.size, width))

@@ -80,5 +80,5 @@ def measure(points: Float, fitness: Float, n: int, k: int, workers: Workers) -> 
         distances, nearest = np.empty(k), np.empty(k, np.int64)
         neighbours.novelty(points, fitness, k, start, stop, distances, nearest, novelty, local)
 
-    workers.run(measure_slice, n)
+    workers.run("measure", measure_slice, n)
     return novelty, local

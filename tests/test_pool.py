@@ -163,7 +163,7 @@ class TestBreeding:
     def test_threads_breed_the_same(self) -> None:
         results = []
         for n in (1, 2, 3):
-            workers = Workers(n)
+            workers = Workers(n, 1e-9)  # slices of any size
             nursery = Nursery(GenomePool(ROOMY, workers=workers))
             pool = nursery.fill(301)
             rng = np.random.default_rng(5)

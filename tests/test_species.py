@@ -121,7 +121,7 @@ def test_no_genome_at_all_is_no_trouble() -> None:
 def test_threads_give_the_same() -> None:
     found: list[tuple[list[int], list[int]]] = []
     for n in (1, 2, 3):
-        workers = Workers(n)
+        workers = Workers(n, 1e-9)  # slices of any size
         nursery = Nursery(GenomePool(LAYOUT, workers=workers))
         pool = nursery.fill(203)
         parents = list(range(203))

@@ -367,7 +367,7 @@ class GenomePool:
             partial.append(counts)
 
         partial: list[Int] = []
-        self.workers.run(breed_slice, n)
+        self.workers.run("breed", breed_slice, n)
         for counts in partial:
             self.mutations += counts
         return Brood(rows, litter.applied)

@@ -50,7 +50,7 @@ def assign_species(
         )
 
     if representatives.size:
-        pool.workers.run(assign_slice, blocks.size)
+        pool.workers.run("assign", assign_slice, blocks.size)
     else:
         species[:] = -1
     unfit = species < 0
