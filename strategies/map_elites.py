@@ -31,6 +31,8 @@ _FRESH, _MUTATE = np.uint8(Operator.FRESH), np.uint8(Operator.MUTATE)
 _CROSSOVER, _SET_VALUES = np.uint8(Operator.CROSSOVER), np.uint8(Operator.SET_VALUES)
 _CROSSOVER_MUTATE = np.uint8(Operator.CROSSOVER_MUTATE)
 _KEYS: Final = 2**64 - 1
+#: Cells for each place that a hash table needs, up to which every cell has its own.
+_SPARSE: Final = 2
 
 
 class MapElitesSettings(DescriptorSettings):
@@ -218,8 +220,8 @@ class MapElites:
     def tell(self, pool: PoolView, brood: BroodView) -> Survivors:
         """Let the children compete for their cells; elites that stay keep their rows."""
         cells = self._cells.of(self._descriptors.of(brood))
-        self._n_not_finite += int((cells == NOT_FINITE).sum())
-        self._n_rejected += int((cells == REJECTED).sum())
+        self._n_not_finite += int(np.count_nonzero(cells == NOT_FINITE))
+        self._n_rejected += int(np.count_nonzero(cells == REJECTED))
         total = len(pool) + len(brood)
         keys, slots = self._room(2 * total)
         index, cell = np.empty(total, np.int64), np.empty(total, np.int64)
@@ -228,6 +230,7 @@ class MapElites:
             len(pool),
             np.concatenate((pool["cell"], cells)),
             np.concatenate((pool.fitness, brood.fitness)),
+            keys.size < self._cells.n_cells,
             keys,
             slots,
             index,
@@ -241,7 +244,9 @@ class MapElites:
         return Survivors(index[:n], columns={"cell": cell[:n]})
 
     def _room(self, least: int) -> tuple[Int, Int]:
-        """Return room for a hash table of a power of two of places."""
+        """Return room for a hash table of a power of two of places: one for each cell where that is not much more."""
+        if self._cells.n_cells <= _SPARSE * least:
+            least = max(least, self._cells.n_cells)
         if self._table[0].size < least:
             size = 1 << (least - 1).bit_length()
             self._table = np.empty(size, np.int64), np.empty(size, np.int64)

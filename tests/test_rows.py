@@ -8,6 +8,7 @@ from genomes import PROPERTY
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tweann.genes import Int
 from tweann.rows import RowFormat, Rows
 
 FORMAT = RowFormat(
@@ -23,29 +24,58 @@ def rows(n: int, seed: int) -> Rows:
     return made
 
 
+def joined(a: Rows, b: Rows, index: Int) -> dict[str, list[object]]:
+    return {name: np.concatenate((a[name], b[name]))[index].tolist() for name in FORMAT.names}
+
+
+def as_lists(found: Rows) -> dict[str, list[object]]:
+    return {name: column.tolist() for name, column in found.items()}
+
+
 @PROPERTY
-@given(st.data(), st.integers(0, 12), st.integers(0, 8), st.booleans())
-def test_joined_rows_are_those_asked_for_in_that_order(
-    data: st.DataObject, n: int, m: int, replaced: bool
-) -> None:
-    if replaced:  # most rows stay where they are: a way of its own
-        index = list(range(n))
-        children = data.draw(st.permutations(range(n, n + m)))
-        for child in children[: n // 3]:
-            index[data.draw(st.integers(0, n - 1))] = child
-        index += children[n // 3 : n // 3 + 2]
-        index = list(dict.fromkeys(index))
-    else:
-        index = data.draw(st.permutations(range(n + m)))[: data.draw(st.integers(0, n + m))]
+@given(st.data(), st.integers(0, 12), st.integers(0, 8))
+def test_joined_rows_are_those_asked_for_in_that_order(data: st.DataObject, n: int, m: int) -> None:
+    index = data.draw(st.permutations(range(n + m)))[: data.draw(st.integers(0, n + m))]
     a, b = rows(n, 1), rows(m, 2)
-    before = {name: column.copy() for name, column in a.items()}
+    before = as_lists(a)
     found = a.joined(b, np.array(index, np.int64))
     assert found.n == len(index)
-    for name in FORMAT.names:
-        expected = np.concatenate((a[name], b[name]))[np.array(index, np.int64)]
-        assert found[name].tolist() == expected.tolist()
-        assert found[name].dtype == expected.dtype
-        assert a[name].tolist() == before[name].tolist()
+    assert as_lists(found) == joined(a, b, np.array(index, np.int64))
+    assert {name: found[name].dtype for name in found} == {name: a[name].dtype for name in a}
+    assert as_lists(a) == before
+
+
+@PROPERTY
+@given(
+    st.integers(0, 2**31),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 700), st.booleans()), max_size=4),
+)
+def test_replaced_rows_are_the_joined_ones_generation_after_generation(
+    seed: int, generations: list[tuple[int, int, bool]]
+) -> None:
+    """Few or many replaced, none or many more, now and then in another order."""
+    rng = np.random.default_rng(seed)
+    there = rows(1200, 1)
+    for joining, replaced, shuffled in generations:
+        children = rows(1000, int(rng.integers(2**31)))
+        index = np.arange(there.n + 100 * joining)
+        newcomers = there.n + rng.permutation(1000)
+        index[there.n :] = newcomers[: 100 * joining]
+        places = rng.permutation(there.n)[: min(replaced, 1000 - 100 * joining)]
+        index[places] = newcomers[100 * joining :][: places.size]
+        if shuffled:
+            index = rng.permutation(index)[: rng.integers(1000, index.size + 1)]
+        expected = joined(there, children, index)
+        there = there.replaced(children, index)
+        assert as_lists(there) == expected
+
+
+def test_where_few_are_replaced_the_columns_stay_where_they_are() -> None:
+    there = rows(2000, 1).replaced(rows(10, 2), np.arange(2001))
+    index = np.arange(2001)
+    index[[5, 1999]] = 2004, 2002
+    later = there.replaced(rows(10, 3), index)
+    assert all(np.shares_memory(later[name], there[name]) for name in "abcd")
 
 
 @pytest.mark.parametrize("index", [[0, 1, 2, 3, 4], [0, 5, 2, 3, 4], [0, 1, 2, 3, 4, 6]])

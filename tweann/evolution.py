@@ -482,7 +482,7 @@ class Evolution:
         n, first = len(brood), int(rows["id"][0])
         told = self._evaluator.without_failures(brood)
         children = Children(rows, told.rows["id"], brood.applied, fitness)
-        before = self.pool.rows["id"]
+        before = self.pool.rows["id"].copy()
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(told))
         self.pool.keep(
             survivors.index,

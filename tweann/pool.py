@@ -126,7 +126,7 @@ class RowsView:
 
 
 class PoolView(RowsView):
-    """The pool's rows."""
+    """The pool's rows; its columns are valid until the next `GenomePool.keep`, which may write over them."""
 
 
 class BroodView(RowsView):
@@ -434,15 +434,16 @@ class GenomePool:
                 if 0 <= row < total
                 else f"{strategy}: survivors must be rows 0 to {total - 1}, came {row}"
             )
-        rows = self.rows.joined(brood.rows, index)
-        rows["role"][:] = _MEMBER
         given = dict(columns) if role is None else {**columns, "role": role}
         for name, values in given.items():
             if name not in self._own and name not in ("species", "role"):
                 raise PluginError(f"{strategy}: {name!r} is not a column of its own")
-            rows[name][:] = _as_column(values, name, rows[name], strategy)
+            given[name] = _as_column(values, name, self.rows[name].dtype, index.size, strategy)
         gone = np.concatenate((self.rows["block"], brood.rows["block"]))[~stays]
-        self.rows = rows
+        self.rows = rows = self.rows.replaced(brood.rows, index)
+        rows["role"][:] = _MEMBER
+        for name, values in given.items():
+            rows[name][:] = values
         self.release(gone)
         brood.rows = self._no_rows
 
@@ -539,20 +540,20 @@ class GenomePool:
         return rows
 
 
-def _as_column(values: object, name: str, column: NDArray[Any], strategy: str) -> NDArray[Any]:
-    """Return ``values`` as an array that ``column`` can take.
+def _as_column(
+    values: object, name: str, dtype: np.dtype[Any], n: int, strategy: str
+) -> NDArray[Any]:
+    """Return ``values`` as an array of its own that a column of ``n`` rows can take.
 
     Raises:
         PluginError: it has another length, or would lose what it says.
     """
-    found = np.asarray(values)
-    if found.shape != column.shape:
+    found = np.array(values)  # a copy: it may be a view of rows that are about to be written over
+    if found.shape != (n,):
         raise PluginError(
-            f"{strategy}: column {name!r} has values of shape {found.shape} for {column.size} survivors"
+            f"{strategy}: column {name!r} has values of shape {found.shape} for {n} survivors"
         )
-    kinds = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}.get(
-        column.dtype.kind, column.dtype.kind
-    )
+    kinds = {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}.get(dtype.kind, dtype.kind)
     if found.size and found.dtype.kind not in kinds:
-        raise PluginError(f"{strategy}: column {name!r} is of {column.dtype}, came {found.dtype}")
+        raise PluginError(f"{strategy}: column {name!r} is of {dtype}, came {found.dtype}")
     return found

@@ -7,12 +7,13 @@ together; by name each is a contiguous array.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tweann.genes import Int, Origin, Role
+from tweann.kernels.replace import find_replaced, replace_columns
 
 #: The columns that every row has: type and the value before anything is known.
 ROW_COLUMNS: dict[str, tuple[DTypeLike, Any]] = {
@@ -37,6 +38,8 @@ ROW_COLUMNS: dict[str, tuple[DTypeLike, Any]] = {
 
 #: From so many rows on it is worth a look whether most stay where they are.
 _MANY: Final = 1000
+#: What rows that are written over have room for, in proportion to what they need.
+_ROOM: Final = 1.5
 
 
 class RowFormat:
@@ -67,7 +70,8 @@ class RowFormat:
     def make(self, n: int) -> Rows:
         """Return ``n`` rows of nothing known."""
         matrices = [blank.repeat(n, axis=1) for blank in self._blanks]
-        return Rows(self, matrices, {name: np.zeros((n, d)) for name, d in self.widths.items()})
+        wide = {name: np.zeros((n, d)) for name, d in self.widths.items()}
+        return Rows(self, matrices, wide, n)
 
 
 class Rows(Mapping[str, NDArray[Any]]):
@@ -78,22 +82,25 @@ class Rows(Mapping[str, NDArray[Any]]):
         row_format: RowFormat,
         matrices: list[NDArray[Any]],
         wide: dict[str, NDArray[np.float64]],
+        n: int,
     ) -> None:
-        self._format, self._matrices, self._wide = row_format, matrices, wide
-        self._columns: dict[str, NDArray[Any]] = {}  # those that were asked for
+        """Put rows together.
 
-    @property
-    def n(self) -> int:
-        """How many rows there are."""
-        return int(self._matrices[0].shape[1])
+        Args:
+            row_format: which columns there are.
+            matrices: (columns, >= n) of each type.
+            wide: (>= n, d) of each that has several values a row.
+            n: how many rows there are; behind them is room for more.
+        """
+        self._format, self._matrices, self._wide, self.n = row_format, matrices, wide, n
+        self._columns: dict[str, NDArray[Any]] = {}  # those that were asked for
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         column = self._columns.get(name)
         if column is None:
             place = self._format.places.get(name)
-            if place is None:
-                return self._wide[name]
-            column = self._columns[name] = self._matrices[place[0]][place[1]]
+            column = self._wide[name] if place is None else self._matrices[place[0]][place[1]]
+            column = self._columns[name] = column[: self.n]
         return column
 
     def __contains__(self, name: object) -> bool:
@@ -107,48 +114,45 @@ class Rows(Mapping[str, NDArray[Any]]):
 
     def joined(self, other: Rows, index: Int) -> Rows:
         """Return the rows ``index`` of these and, counted on from there, those of ``other``."""
-        if index.size >= _MANY:
-            few = self._few_changed(other, index)
-            if few is not None:
-                return few
+        n, m = self.n, other.n
         matrices = [
-            np.concatenate((a, b), axis=1).take(index, axis=1)
+            np.concatenate((a[:, :n], b[:, :m]), axis=1).take(index, axis=1)
             for a, b in zip(self._matrices, other._matrices, strict=True)
         ]
         wide = {
-            name: np.concatenate((a, other._wide[name]))[index]
+            name: np.concatenate((a[:n], other._wide[name][:m]))[index]
             if a.shape[1]
             else np.zeros((index.size, 0))
             for name, a in self._wide.items()
         }
-        return Rows(self._format, matrices, wide)
+        return Rows(self._format, matrices, wide, index.size)
 
-    def _few_changed(self, other: Rows, index: Int) -> Rows | None:
-        """Return what `joined` does where others take the places of a few: half the time, for the elites of an archive."""
-        n = min(self.n, index.size)
-        changed = np.concatenate(
-            ((index[:n] != np.arange(n)).nonzero()[0], np.arange(n, index.size))
-        )
-        children = index[changed] - self.n
-        if 2 * changed.size >= index.size or children.min(initial=0) < 0:
-            return None
-        matrices = [
-            _with_changed(a, b, n, changed, children)
-            for a, b in zip(self._matrices, other._matrices, strict=True)
-        ]
-        wide = {
-            name: _with_changed(a.T, other._wide[name].T, n, changed, children).T
-            for name, a in self._wide.items()
-        }
-        return Rows(self._format, matrices, wide)
+    def replaced(self, other: Rows, index: Int) -> Rows:
+        """Return what `joined` does, writing over these rows, which nobody may use any more.
 
-
-def _with_changed(
-    a: NDArray[Any], b: NDArray[Any], n: int, changed: Int, children: Int
-) -> NDArray[Any]:
-    """Return the first ``n`` columns of ``a``, with those that ``changed`` names, or adds, taken from ``b``."""
-    order: Literal["C", "F"] = "C" if a.flags.c_contiguous else "F"
-    made = np.empty((a.shape[0], max(n, changed[-1] + 1 if changed.size else 0)), a.dtype, order)
-    made[:, :n] = a[:, :n]
-    made[:, changed] = b[:, children]
-    return made
+        Where others take the places of a few, as in an archive, the cost is that of the few.
+        """
+        n = self.n
+        if not _MANY <= index.size >= n:
+            return self.joined(other, index)
+        rows = np.empty((2, index.size), np.int64)
+        m = find_replaced(index, n, rows)
+        if m < 0 or 2 * m >= index.size:
+            return self.joined(other, index)
+        changed, children = rows[:, :m]
+        matrices, wide = self._matrices, self._wide
+        if index.size > matrices[0].shape[1]:
+            room = int(_ROOM * index.size)
+            matrices = [np.empty((len(a), room), a.dtype) for a in self._matrices]
+            wide = {name: np.empty((room, a.shape[1])) for name, a in self._wide.items()}
+            for new, old in zip(matrices, self._matrices, strict=True):
+                new[:, :n] = old[:, :n]
+            for name, old in self._wide.items():
+                wide[name][:n] = old[:n]
+        for a, b in zip(matrices, other._matrices, strict=True):
+            as_bits = f"u{a.itemsize}"  # one kernel for integers and floats
+            replace_columns(a.view(as_bits), b.view(as_bits), changed, children)
+        for name, a in wide.items():
+            if a.shape[1]:
+                a[changed] = other._wide[name][children]
+        return Rows(self._format, matrices, wide, index.size)

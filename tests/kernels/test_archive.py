@@ -74,7 +74,10 @@ def test_every_cell_has_one_number() -> None:
 
 
 def placed(
-    elites: Sequence[tuple[int, float]], children: Sequence[tuple[int, float]], extra: int = 0
+    elites: Sequence[tuple[int, float]],
+    children: Sequence[tuple[int, float]],
+    extra: int = 0,
+    scatter: bool = True,
 ) -> tuple[list[tuple[int, int, float]], int]:
     """Return (number, cell, fitness) of each row, and how many children are among them."""
     both = [*elites, *children]
@@ -86,6 +89,7 @@ def placed(
         len(elites),
         np.array([c for c, _ in both], dtype=np.int64),
         np.array([f for _, f in both], dtype=np.float64),
+        scatter,
         keys,
         slots,
         index,
@@ -101,22 +105,33 @@ def placed(
     st.dictionaries(st.integers(0, 40), st.floats(-5.0, 5.0), max_size=20),
     st.lists(st.tuples(st.integers(-2, 40), FITNESS), max_size=40),
     st.integers(0, 2),
+    st.booleans(),
 )
 def test_places_are_the_twins_whatever_the_size_of_the_table(
-    elites: dict[int, float], children: list[tuple[int, float]], extra: int
+    elites: dict[int, float], children: list[tuple[int, float]], extra: int, scatter: bool
 ) -> None:
     there = list(elites.items())
     expected = twins.place(there, children)
-    rows, among = placed(there, children, extra)
+    rows, among = placed(there, children, extra, scatter)
     assert rows == expected
     assert among == sum(number >= len(there) for number, _, _ in expected)
 
 
 @PROPERTY
-@given(st.lists(st.integers(0, 2**62), min_size=1, max_size=50))
-def test_cells_with_any_numbers_are_told_apart(cells: list[int]) -> None:
-    rows, _ = placed([], [(cell, 1.0) for cell in cells])
+@given(st.lists(st.integers(0, 2**62), min_size=1, max_size=50), st.booleans())
+def test_cells_with_any_numbers_are_told_apart(cells: list[int], scatter: bool) -> None:
+    rows, _ = placed([], [(cell, 1.0) for cell in cells], scatter=scatter)
     assert [cell for _, cell, _ in rows] == list(dict.fromkeys(cells))
+
+
+@pytest.mark.parametrize("scatter", [True, False])
+def test_elites_in_cells_that_cannot_be_stay_where_they_are(scatter: bool) -> None:
+    """As a checkpoint might have them that somebody made."""
+    elites = [(-7, 1.0), (2**63 - 1, 2.0), (-1, 3.0), (3, 4.0)]
+    rows, among = placed(elites, [(3, 5.0), (2**40, 6.0)], scatter=scatter)
+    stay = [(i, cell, fitness) for i, (cell, fitness) in enumerate(elites[:3])]
+    assert rows == [*stay, (4, 3, 5.0), (5, 2**40, 6.0)]
+    assert among == 2
 
 
 def test_an_equal_child_does_not_replace_who_is_there() -> None:

@@ -47,15 +47,17 @@ def grid_cells(descriptor: Float, low: Float, high: Float, bins: Int, clip: bool
 
 
 @kernel
-def find_slot(cell: int, keys: Int) -> int:
+def find_slot(cell: int, keys: Int, scatter: bool) -> int:
     """Return where ``cell`` stands in a hash table, or the free place (-1) where it would go.
 
     Args:
         cell: >= 0.
         keys: a power of two of places, not all taken; linear probing.
+        scatter: the table has fewer places than there are cells. Otherwise each cell has a place of its own, and a
+            number that is no cell's is found by probing all the same.
     """
     mask = np.uint64(keys.size - 1)
-    at = mix(np.uint64(cell)) & mask
+    at = (mix(np.uint64(cell)) if scatter else np.uint64(cell)) & mask
     while keys[at] != cell and keys[at] != -1:
         at = (at + np.uint64(1)) & mask
     return int(at)
@@ -66,6 +68,7 @@ def place(
     n_rows: int,
     cell: Int,
     fitness: Float,
+    scatter: bool,
     keys: Int,
     slots: Int,
     index: Int,
@@ -81,6 +84,7 @@ def place(
         n_rows: how many are in the archive already, each in a cell of its own.
         cell: (n_rows + n,) of the elites, then of the children; below 0: not to be placed.
         fitness: (n_rows + n,); a child with NaN is not placed.
+        scatter: as for `find_slot`.
         keys, slots: room for a hash table, a power of two of places and at least twice n_rows + n.
         index: (n_rows + n,) written: who holds each row.
         out_cell, out_fitness: (n_rows + n,) written: cell and fitness of these.
@@ -91,14 +95,14 @@ def place(
     for i in range(keys.size):
         keys[i] = -1
     for row in range(n_rows):
-        at = find_slot(cell[row], keys)
+        at = find_slot(cell[row], keys, scatter)
         keys[at], slots[at] = cell[row], row
         index[row], out_cell[row], out_fitness[row] = row, cell[row], fitness[row]
     n = n_rows
     for child in range(n_rows, cell.size):
         if cell[child] < 0 or np.isnan(fitness[child]):
             continue
-        at = find_slot(cell[child], keys)
+        at = find_slot(cell[child], keys, scatter)
         if keys[at] == -1:
             keys[at], slots[at] = cell[child], n
             index[n], out_cell[n], out_fitness[n] = child, cell[child], fitness[child]

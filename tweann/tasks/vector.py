@@ -58,7 +58,7 @@ class VectorTask(Task):
         """Call the function for every genome, with the same key."""
         result = Evaluations.empty(len(networks), self.info)
         genes, blocks = networks.genes, networks.blocks
-        room = int((genes.n_nodes[blocks] + genes.n_connections[blocks]).max(initial=0))
+        room = genes.node_id.shape[1] + genes.source.shape[1]
         out = RolloutResults(
             result.fitness,
             result.solved,
