@@ -189,12 +189,12 @@ class MapElites:
 
     def _iso_lines(self, pool: PoolView, a: Int, b: Int, line: Bool, rng: Generator) -> Float:
         """Return (n, d) values, filled in for the children that ``line`` marks."""
-        s, genes = self._settings, pool.pool.genes
-        children = np.flatnonzero(line)
-        parents, others = pool.blocks[a[children]], pool.blocks[b[children]]
-        width = int((genes.n_connections[parents] + genes.n_nodes[parents]).max())
-        found = np.empty((children.size, width))
-        keys = rng.integers(0, _KEYS, children.size, dtype=np.uint64, endpoint=True)
+        s, genes, blocks, n = self._settings, pool.pool.genes, pool.blocks, a.size
+        parents, others = np.where(line, blocks.take(a), -1), blocks.take(b)
+        used = parents if line.all() else parents[line]
+        width = int((genes.n_connections.take(used) + genes.n_nodes.take(used)).max())
+        values = np.empty((n, width))
+        keys = rng.integers(0, _KEYS, n, dtype=np.uint64, endpoint=True)
 
         def vary(start: int, stop: int) -> None:
             iso_lines(
@@ -207,14 +207,10 @@ class MapElites:
                 s.line_sigma,
                 self._biases,
                 keys,
-                found,
+                values,
             )
 
-        pool.pool.workers.run("iso+line", vary, children.size)
-        if children.size == a.size:
-            return found
-        values = np.zeros((a.size, width))
-        values[children] = found
+        pool.pool.workers.run("iso+line", vary, n)
         return values
 
     def tell(self, pool: PoolView, brood: BroodView) -> Survivors:

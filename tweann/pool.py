@@ -25,7 +25,7 @@ from tweann.kernels.breed import (
     first_unset,
     largest_genome,
 )
-from tweann.kernels.checks import first_bad_survivor
+from tweann.kernels.checks import find_leavers, first_bad_survivor
 from tweann.kernels.distance import DistanceCoefficients, distances
 from tweann.kernels.enrich import EnrichParameters, enrich
 from tweann.kernels.grow import grow_children
@@ -41,12 +41,13 @@ _NEW_NODES, _NEW_CONNECTIONS = 1, 3
 #: The operators of the second pass that add one node, and at most two connections each.
 _MORE_NODES = 4
 _GROWTH = 1.5
-_SET_VALUES, _IMMIGRANT = int(Operator.SET_VALUES), int(Origin.IMMIGRANT)
+_IMMIGRANT = int(Origin.IMMIGRANT)
 #: The columns that say how many blocks there are and how large.
 _SAY_ROOM: Final = ("n_nodes", "node_id", "source")
 #: The operators from here on are those that grow.
 _GROW = int(Operator.GROW)
 _MEMBER = int(Role.MEMBER)
+_NO_VALUES: Final = np.empty((0, 0))
 
 _NODE_COLUMNS = ("node_id", "activation", "aggregation", "bias", "node_extra")
 _CONNECTION_COLUMNS = ("source", "target", "weight", "enabled", "connection_extra")
@@ -319,12 +320,14 @@ class GenomePool:
             GenomeError: ``values`` is narrower than a parent has weights and biases, or an immigrant does not
                 fit this pool's layout; then nothing is bred.
         """
-        n = operator.size
-        values = np.ascontiguousarray(np.zeros((0, 0)) if values is None else values, np.float64)
-        self._check_values(operator, parent_a, values)
+        n, old = operator.size, self.rows
+        operator = operator.astype(np.uint8, copy=False)
+        parents: Int = np.empty((4, n), np.int64)
+        find_parents(parent_a, parent_b, old["id"], old["block"], parents)
+        values = np.ascontiguousarray(_NO_VALUES if values is None else values, np.float64)
+        self._check_values(operator, parents[2], values)
         arrived = self.insert(immigrants) if immigrants else np.zeros(0, np.int64)
         rows = self.make_rows(births.size)
-        old = self.rows
         nodes, connections = largest_genome(
             self.genes.n_nodes, self.genes.n_connections, old["block"], parameters.template
         )
@@ -338,16 +341,11 @@ class GenomePool:
         rows["block"][:n], rows["block"][n:] = self.allocate(n), arrived
         rows["id"][:], rows["generation"][:] = births, generation
         rows["operator"][:n], rows["origin"][n:] = operator, _IMMIGRANT
-        homes: Int = np.empty((2, n), np.int64)
-        for parent, name, home in (
-            (parent_a, "parent_a", homes[0]),
-            (parent_b, "parent_b", homes[1]),
-        ):
-            find_parents(parent, old["id"], old["block"], rows[name], home)
+        rows["parent_a"][:n], rows["parent_b"][:n] = parents[0], parents[1]
         litter = Litter(
-            operator.astype(np.uint8, copy=False),
-            homes[0],
-            homes[1],
+            operator,
+            parents[2],
+            parents[3],
             rows["block"],
             rows["id"],
             np.ones(n) if strength is None else np.ascontiguousarray(strength, dtype=np.float64),
@@ -372,13 +370,15 @@ class GenomePool:
             self.mutations += counts
         return Brood(rows, litter.applied)
 
-    def _check_values(self, operator: UInt8, parent_a: Int, values: Float) -> None:
-        given = operator == _SET_VALUES
-        if not given.any():
-            return
+    def _check_values(self, operator: UInt8, blocks: Int, values: Float) -> None:
+        """Raise `GenomeError` unless the children that get values can have them.
+
+        Args:
+            operator, values: as for `breed`.
+            blocks: (n,) of the dominant parents.
+        """
         fits = values.ndim == 2 and values.shape[0] == operator.size
-        blocks = np.where(given, self.rows["block"][parent_a], -1)
-        child = first_unset(self.genes, blocks, values) if fits else int(np.argmax(given))
+        child = first_unset(self.genes, operator, blocks, values if fits else _NO_VALUES)
         if child < 0:
             return
         block = int(blocks[child])
@@ -425,7 +425,7 @@ class GenomePool:
                 f"{strategy}: survivors must be (n,) integers, came {index.dtype} of shape {index.shape}"
             )
         index = index.astype(np.int64, copy=False)
-        stays: Bool = np.zeros(total, np.bool_)
+        stays: Bool = np.empty(total, np.bool_)
         fault = first_bad_survivor(index, stays)
         if fault >= 0:
             row = int(index[fault])
@@ -439,7 +439,8 @@ class GenomePool:
             if name not in self._own and name not in ("species", "role"):
                 raise PluginError(f"{strategy}: {name!r} is not a column of its own")
             given[name] = _as_column(values, name, self.rows[name].dtype, index.size, strategy)
-        gone = np.concatenate((self.rows["block"], brood.rows["block"]))[~stays]
+        gone = np.empty(total - index.size, np.int64)
+        find_leavers(stays, self.rows["block"], brood.rows["block"], gone)
         self.rows = rows = self.rows.replaced(brood.rows, index)
         rows["role"][:] = _MEMBER
         for name, values in given.items():

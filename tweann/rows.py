@@ -1,7 +1,7 @@
 """The rows of a population: what is known of each individual, beside its genes.
 
-Columns of one type lie in one matrix, so that rows are made, joined and permuted with a few calls for all columns
-together; by name each is a contiguous array.
+Columns of one width in bytes lie in one matrix of bits, so that rows are made, joined and permuted with a few calls for all
+columns together; by name each is a contiguous array of its type.
 """
 
 from __future__ import annotations
@@ -53,18 +53,20 @@ class RowFormat:
     def __init__(
         self, columns: Mapping[str, tuple[DTypeLike, Any]], widths: Mapping[str, int]
     ) -> None:
-        groups: dict[np.dtype[Any], list[tuple[str, Any]]] = {}
+        groups: dict[int, list[tuple[str, np.dtype[Any], Any]]] = {}
         for name, (dtype, value) in columns.items():
-            groups.setdefault(np.dtype(dtype), []).append((name, value))
+            kind: np.dtype[Any] = np.dtype(dtype)
+            groups.setdefault(kind.itemsize, []).append((name, kind, value))
         self.names = (*columns, *widths)
         self.places = {
-            name: (matrix, row)
+            name: (matrix, row, dtype)
             for matrix, group in enumerate(groups.values())
-            for row, (name, _) in enumerate(group)
+            for row, (name, dtype, _) in enumerate(group)
         }
         self.widths = dict(widths)
         self._blanks = [
-            np.array([[value] for _, value in group], dtype) for dtype, group in groups.items()
+            np.array([[np.array(value, dtype).view(f"u{size}")] for _, dtype, value in group])
+            for size, group in groups.items()
         ]
 
     def make(self, n: int) -> Rows:
@@ -88,7 +90,7 @@ class Rows(Mapping[str, NDArray[Any]]):
 
         Args:
             row_format: which columns there are.
-            matrices: (columns, >= n) of each type.
+            matrices: (columns, >= n) of each width, as unsigned integers.
             wide: (>= n, d) of each that has several values a row.
             n: how many rows there are; behind them is room for more.
         """
@@ -99,8 +101,12 @@ class Rows(Mapping[str, NDArray[Any]]):
         column = self._columns.get(name)
         if column is None:
             place = self._format.places.get(name)
-            column = self._wide[name] if place is None else self._matrices[place[0]][place[1]]
-            column = self._columns[name] = column[: self.n]
+            if place is None:
+                column = self._wide[name][: self.n]
+            else:
+                matrix, row, dtype = place
+                column = self._matrices[matrix][row, : self.n].view(dtype)
+            self._columns[name] = column
         return column
 
     def __contains__(self, name: object) -> bool:
@@ -150,8 +156,7 @@ class Rows(Mapping[str, NDArray[Any]]):
             for name, old in self._wide.items():
                 wide[name][:n] = old[:n]
         for a, b in zip(matrices, other._matrices, strict=True):
-            as_bits = f"u{a.itemsize}"  # one kernel for integers and floats
-            replace_columns(a.view(as_bits), b.view(as_bits), changed, children)
+            replace_columns(a, b, changed, children)
         for name, a in wide.items():
             if a.shape[1]:
                 a[changed] = other._wide[name][children]

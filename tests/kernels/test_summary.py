@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tweann.genes import Operator, Role
 from tweann.kernels.breed import find_parents, largest_genome
-from tweann.kernels.checks import first_bad_child, first_bad_survivor
+from tweann.kernels.checks import find_leavers, first_bad_child, first_bad_survivor
 from tweann.kernels.summary import count_genes, summarise
 
 ENTRY = st.tuples(
@@ -92,7 +92,7 @@ def test_the_first_child_that_cannot_be_bred_is_found(
 @PROPERTY
 @given(st.lists(st.integers(-2, 9), max_size=10), st.integers(0, 8))
 def test_the_first_survivor_that_cannot_stay_is_found(index: list[int], n: int) -> None:
-    stays = np.zeros(n, np.bool_)
+    stays = np.ones(n, np.bool_)
     found = first_bad_survivor(np.array(index, np.int64), stays)
     bad = [not 0 <= row < n or row in index[:i] for i, row in enumerate(index)]
     assert found == (bad.index(True) if any(bad) else -1)
@@ -102,7 +102,16 @@ def test_the_first_survivor_that_cannot_stay_is_found(index: list[int], n: int) 
 
 def test_parents_are_found_and_nobody_is_minus_1() -> None:
     ids, blocks = np.array([70, 71, 72]), np.array([5, 6, 7])
-    id_out, block_out = np.zeros(5, np.int64), np.zeros(4, np.int64)
-    find_parents(np.array([2, -1, 0, 2]), ids, blocks, id_out, block_out)
-    assert id_out.tolist() == [72, -1, 70, 72, 0]
-    assert block_out.tolist() == [7, -1, 5, 7]
+    out = np.zeros((4, 4), np.int64)
+    find_parents(np.array([2, -1, 0, 2]), np.array([-1, -1, 1, 2]), ids, blocks, out)
+    assert out[:2].tolist() == [[72, -1, 70, 72], [-1, -1, 71, 72]]
+    assert out[2:].tolist() == [[7, -1, 5, 7], [-1, -1, 6, 7]]
+
+
+@PROPERTY
+@given(st.lists(st.booleans(), max_size=12), st.integers(0, 12))
+def test_those_that_leave_give_their_blocks_back(stays: list[bool], n: int) -> None:
+    blocks = np.arange(100, 100 + len(stays))
+    out = np.empty(stays.count(False), np.int64)
+    find_leavers(np.array(stays, np.bool_), blocks[:n], blocks[n:], out)
+    assert out.tolist() == [100 + row for row, there in enumerate(stays) if not there]

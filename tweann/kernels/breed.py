@@ -57,18 +57,18 @@ def largest_genome(n_nodes: Int, n_connections: Int, blocks: Int, template: int)
 
 
 @kernel
-def find_parents(parent: Int, ids: Int, blocks: Int, id_out: Int, block_out: Int) -> None:
-    """Write each parent's birth number and block; -1 for none.
+def find_parents(parent_a: Int, parent_b: Int, ids: Int, blocks: Int, out: Int) -> None:
+    """Write the birth numbers of both parents, and their blocks; -1 for none.
 
     Args:
-        parent: (n,) rows of the pool, or -1.
+        parent_a, parent_b: (n,) rows of the pool, or -1.
         ids, blocks: (rows,) of the pool.
-        id_out: (>= n,) written.
-        block_out: (n,) written.
+        out: (4, n) written.
     """
-    for i in range(parent.size):
-        row = parent[i]
-        id_out[i], block_out[i] = (ids[row], blocks[row]) if row >= 0 else (-1, -1)
+    for i in range(parent_a.size):
+        a, b = parent_a[i], parent_b[i]
+        out[0, i], out[2, i] = (ids[a], blocks[a]) if a >= 0 else (-1, -1)
+        out[1, i], out[3, i] = (ids[b], blocks[b]) if b >= 0 else (-1, -1)
 
 
 @kernel
@@ -91,17 +91,21 @@ def set_values(genes: Genes, block: int, values: Float, bound: float) -> None:
 
 
 @kernel
-def first_unset(genes: Genes, parents: Int, values: Float) -> int:
-    """Return the first genome that ``values`` cannot be set in: too few, or one is not a finite number; or -1.
+def first_unset(genes: Genes, operator: UInt8, blocks: Int, values: Float) -> int:
+    """Return the first child whose values cannot be set: too few, or one is not a finite number; or -1.
 
     Args:
-        genes, parents: (n,) blocks; -1: not to be set.
-        values: (n, d) as for `set_values`.
+        genes: the table.
+        operator: (n,) of the children; those of others than ``SET_VALUES`` need none.
+        blocks: (n,) of the parents whose structure they get.
+        values: (n, d) as for `set_values`, or fewer rows.
     """
-    for k in range(parents.size):
-        block = parents[k]
-        if block < 0:
+    for k in range(operator.size):
+        if operator[k] != _SET_VALUES:
             continue
+        if k >= values.shape[0]:
+            return k
+        block = blocks[k]
         n = genes.n_connections[block] + genes.n_nodes[block]
         for i in range(genes.n_nodes[block]):
             if not is_input(genes.node_id[block, i]):

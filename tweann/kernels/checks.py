@@ -38,11 +38,29 @@ def first_bad_survivor(index: Int, stays: Bool) -> int:
 
     Args:
         index: (k,) rows.
-        stays: (n,) False at first; marked up to the fault.
+        stays: (n,) written, up to the fault.
     """
+    for row in range(stays.size):
+        stays[row] = False
     for i in range(index.size):
         row = index[i]
         if row < 0 or row >= stays.size or stays[row]:
             return i
         stays[row] = True
     return -1
+
+
+@kernel
+def find_leavers(stays: Bool, blocks: Int, others: Int, out: Int) -> None:
+    """Write the blocks of those that do not stay.
+
+    Args:
+        stays: (n + m,) whether each row does.
+        blocks, others: (n,) and (m,) of the rows, and of those behind them.
+        out: (number of leavers,) written.
+    """
+    at, n = 0, blocks.size
+    for row in range(stays.size):
+        if not stays[row]:
+            out[at] = blocks[row] if row < n else others[row - n]
+            at += 1

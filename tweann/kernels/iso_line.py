@@ -98,11 +98,13 @@ def iso_lines(
 
     Args:
         genes: the table.
-        a, b: (n,) the parents' blocks; b: -1 where there is none.
+        a: (n,) the parents' blocks; -1: not such a child, its values are left alone.
+        b: (n,) the other parents'; -1: none.
         start, stop: which children.
         iso_sigma, line_sigma, biases: as in `iso_line`.
         keys: (n,) streams, changed.
         out: (n, d) written, d at least the largest number of values.
     """
     for k in range(start, stop):
-        iso_line(genes, a[k], b[k], iso_sigma, line_sigma, biases, keys[k : k + 1], out[k])
+        if a[k] >= 0:
+            iso_line(genes, a[k], b[k], iso_sigma, line_sigma, biases, keys[k : k + 1], out[k])
