@@ -21,7 +21,7 @@ from tweann.config.sections import Rate
 from tweann.errors import ConfigError
 from tweann.genes import Bool, Float, Int, Operator
 from tweann.interfaces import BreedingPlan, State, StrategyContext, Survivors
-from tweann.kernels.archive import NOT_FINITE, REJECTED, place
+from tweann.kernels.archive import NOT_FINITE, REJECTED, Int32, place
 from tweann.kernels.iso_line import iso_lines
 from tweann.pool import BroodView, PoolView
 from tweann.strategies.archives import Cells, Grid, Voronoi, check_cells
@@ -30,6 +30,8 @@ from tweann.strategies.descriptors import Descriptors, DescriptorSettings
 _FRESH, _MUTATE = np.uint8(Operator.FRESH), np.uint8(Operator.MUTATE)
 _CROSSOVER, _SET_VALUES = np.uint8(Operator.CROSSOVER), np.uint8(Operator.SET_VALUES)
 _CROSSOVER_MUTATE = np.uint8(Operator.CROSSOVER_MUTATE)
+#: In the order of their shares.
+_OPERATORS: Final = np.array([_CROSSOVER, _SET_VALUES, _MUTATE, _FRESH])
 _KEYS: Final = 2**64 - 1
 #: Cells for each place that a hash table needs, up to which every cell has its own.
 _SPARSE: Final = 2
@@ -124,6 +126,9 @@ class MapElites:
 
     def __init__(self, settings: MapElitesSettings, context: StrategyContext) -> None:
         self._settings = settings
+        #: Where, in [0, 1), the shares of `_OPERATORS` end; if their sum is rounded, new genomes come first.
+        ends = settings.crossover_rate, settings.crossover_rate + settings.iso_line_rate, 1.0
+        self._shares = np.minimum(ends, 1.0 - settings.random_rate)
         self._biases = context.bias
         self._descriptors = Descriptors(settings, context, "map-elites")
         self._cells = self._make_cells()
@@ -133,7 +138,7 @@ class MapElites:
         self._n_rejected = self._n_not_finite = 0
         self._qd_score, self._best = 0.0, -np.inf
         # room for the kernel, so that a generation makes no large arrays
-        self._table: tuple[Int, Int] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._slots = np.empty(0, np.int32)
 
     def _make_cells(self) -> Cells:
         s, names = self._settings, self._descriptors.names
@@ -168,22 +173,18 @@ class MapElites:
         if m == 0:
             return BreedingPlan.fresh(n)
         a, b = rng.integers(0, m, (2, n))
-        chance = rng.random(n)
-        crossover = chance < s.crossover_rate
-        line = (chance < s.crossover_rate + s.iso_line_rate) & ~crossover
-        operator = np.where(line, _SET_VALUES, _MUTATE)
-        b[~(crossover | line)] = -1
+        operator = _OPERATORS[np.searchsorted(self._shares, rng.random(n), "right")]
+        b[operator == _MUTATE] = -1
         if s.random_rate:
-            fresh = chance >= 1.0 - s.random_rate
-            operator[fresh], a[fresh], b[fresh] = _FRESH, -1, -1
-            line &= ~fresh  # where the shares' sum is rounded
-            crossover &= ~fresh
+            fresh = operator == _FRESH
+            a[fresh] = b[fresh] = -1
         if s.crossover_rate:
-            mutated = rng.random(n) < s.crossover_mutate_rate
-            operator[crossover] = np.where(mutated, _CROSSOVER_MUTATE, _CROSSOVER)[crossover]
+            crossover = operator == _CROSSOVER
+            operator[crossover & (rng.random(n) < s.crossover_mutate_rate)] = _CROSSOVER_MUTATE
             fitness = pool.fitness  # the fitter is dominant; of equals the one drawn first
             swap = crossover & (fitness[b] > fitness[a])
             a[swap], b[swap] = b[swap], a[swap]
+        line = operator == _SET_VALUES
         values = self._iso_lines(pool, a, b, line, rng) if s.iso_line_rate and line.any() else None
         return BreedingPlan(operator, a, b, values=values)
 
@@ -219,15 +220,14 @@ class MapElites:
         self._n_not_finite += int(np.count_nonzero(cells == NOT_FINITE))
         self._n_rejected += int(np.count_nonzero(cells == REJECTED))
         total = len(pool) + len(brood)
-        keys, slots = self._room(2 * total)
+        slots = self._room(2 * total)
         index, cell = np.empty(total, np.int64), np.empty(total, np.int64)
         fitness = np.empty(total)
         n, self._n_placed = place(
             len(pool),
             np.concatenate((pool["cell"], cells)),
             np.concatenate((pool.fitness, brood.fitness)),
-            keys.size < self._cells.n_cells,
-            keys,
+            slots.size < self._cells.n_cells,
             slots,
             index,
             cell,
@@ -239,14 +239,13 @@ class MapElites:
         self._best = float(elites.max(initial=-np.inf))
         return Survivors(index[:n], columns={"cell": cell[:n]})
 
-    def _room(self, least: int) -> tuple[Int, Int]:
+    def _room(self, least: int) -> Int32:
         """Return room for a hash table of a power of two of places: one for each cell where that is not much more."""
         if self._cells.n_cells <= _SPARSE * least:
             least = max(least, self._cells.n_cells)
-        if self._table[0].size < least:
-            size = 1 << (least - 1).bit_length()
-            self._table = np.empty(size, np.int64), np.empty(size, np.int64)
-        return self._table
+        if self._slots.size < least:
+            self._slots = np.empty(1 << (least - 1).bit_length(), np.int32)
+        return self._slots
 
     def emigrants(self, pool: PoolView, n: int, rng: Generator) -> Int:
         """Return ``n`` elites chosen evenly, each at most once."""

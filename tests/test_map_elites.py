@@ -149,7 +149,7 @@ class TestCells:
     def test_a_high_cap_takes_no_memory_for_cells_that_nobody_holds(self) -> None:
         s = scene(bins=(10_000, 10_000), max_cells=100_000_000)
         assert s.tell([1.0, 2.0, 0.5], [[0.1, 0.1], [0.1, 0.2], [0.1, 0.1]]) == [0, 1]
-        arrays = [*s.pool.rows.values(), *s.strategy._table]  # type: ignore[attr-defined]
+        arrays = [*s.pool.rows.values(), s.strategy._slots]  # type: ignore[attr-defined]
         assert sum(array.nbytes for array in arrays) < 10_000
 
     def test_bins_of_another_number_of_dimensions_are_refused(self) -> None:
@@ -379,7 +379,7 @@ def test_memory_stays_once_the_archive_is_full() -> None:
             rows, genes = evolution.pool.rows, evolution.pool.genes
             strategy = evolution.strategy
             assert isinstance(strategy, MapElites)
-            arrays = [*rows.values(), *genes, *strategy._table]
+            arrays = [*rows.values(), *genes, strategy._slots]
             held.append([sum(array.nbytes for array in arrays), evolution.pool.n_blocks])
         assert len(evolution.pool) == 25
         assert held[700:] == held[700:701] * 800

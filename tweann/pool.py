@@ -184,8 +184,8 @@ class GenomePool:
             {**ROW_COLUMNS, **{name: (dtype, 0) for name, dtype in self._own.items()}},
             {"descriptor": n_descriptor, "objectives": n_objectives},
         )
-        nodes = min(layout.n_inputs + layout.n_outputs + 8, layout.max_nodes)
-        connections = min(layout.n_inputs * layout.n_outputs + 24, layout.max_connections)
+        nodes = min(layout.n_inputs + layout.n_outputs + 1, layout.max_nodes)
+        connections = min(layout.n_inputs * layout.n_outputs + 3, layout.max_connections)
         self.genes: Genes = empty_genes(0, nodes, connections, layout)
         self._free: Int = np.zeros(0, np.int64)
         self.rows: Rows = self._format.make(0)
@@ -329,7 +329,7 @@ class GenomePool:
         arrived = self.insert(immigrants) if immigrants else np.zeros(0, np.int64)
         rows = self.make_rows(births.size)
         nodes, connections = largest_genome(
-            self.genes.n_nodes, self.genes.n_connections, old["block"], parameters.template
+            self.genes.n_nodes, self.genes.n_connections, parents[2:], parameters.template
         )
         splices = 0 if enrichment is None else _MORE_NODES
         grows = bool((operator >= _GROW).any())

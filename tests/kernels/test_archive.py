@@ -83,14 +83,13 @@ def placed(
     both = [*elites, *children]
     total = len(both)
     size = 1 << max(2 * total - 1, 1).bit_length() + extra
-    keys, slots = np.full(size, 7, np.int64), np.full(size, 7, np.int64)
+    slots = np.full(size, 7, np.int32)
     index, cell, fitness = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total)
     n, among = place(
         len(elites),
         np.array([c for c, _ in both], dtype=np.int64),
         np.array([f for _, f in both], dtype=np.float64),
         scatter,
-        keys,
         slots,
         index,
         cell,

@@ -64,7 +64,8 @@ def test_genes_are_counted_of_members_alone(rows: list[tuple[int, int]]) -> None
         sum(connections[b] for b in members),
     )
     largest = max([2, *blocks.tolist()])
-    assert largest_genome(nodes, connections, blocks, 2) == (nodes[largest], connections[largest])
+    parents = np.array([[*blocks, -1], [-1, *blocks]])
+    assert largest_genome(nodes, connections, parents, 2) == (nodes[largest], connections[largest])
 
 
 @PROPERTY

@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tweann.genes import Float, Int
 from tweann.kernels._jit import kernel
 from tweann.kernels.random import mix
+
+Int32 = NDArray[np.int32]
 
 #: Instead of a cell: the descriptor is not a finite number.
 NOT_FINITE: Final = -1
@@ -47,18 +50,19 @@ def grid_cells(descriptor: Float, low: Float, high: Float, bins: Int, clip: bool
 
 
 @kernel
-def find_slot(cell: int, keys: Int, scatter: bool) -> int:
-    """Return where ``cell`` stands in a hash table, or the free place (-1) where it would go.
+def find_slot(cell: int, scatter: bool, slots: Int32, cells: Int) -> int:
+    """Return where the row of ``cell`` stands in a hash table, or the free place (-1) where it would go.
 
     Args:
         cell: >= 0.
-        keys: a power of two of places, not all taken; linear probing.
         scatter: the table has fewer places than there are cells. Otherwise each cell has a place of its own, and a
             number that is no cell's is found by probing all the same.
+        slots: rows, in a power of two of places, not all taken; linear probing.
+        cells: the cell of each row.
     """
-    mask = np.uint64(keys.size - 1)
+    mask = np.uint64(slots.size - 1)
     at = (mix(np.uint64(cell)) if scatter else np.uint64(cell)) & mask
-    while keys[at] != cell and keys[at] != -1:
+    while slots[at] >= 0 and cells[slots[at]] != cell:
         at = (at + np.uint64(1)) & mask
     return int(at)
 
@@ -69,8 +73,7 @@ def place(
     cell: Int,
     fitness: Float,
     scatter: bool,
-    keys: Int,
-    slots: Int,
+    slots: Int32,
     index: Int,
     out_cell: Int,
     out_fitness: Float,
@@ -85,32 +88,30 @@ def place(
         cell: (n_rows + n,) of the elites, then of the children; below 0: not to be placed.
         fitness: (n_rows + n,); a child with NaN is not placed.
         scatter: as for `find_slot`.
-        keys, slots: room for a hash table, a power of two of places and at least twice n_rows + n.
+        slots: room for a hash table, a power of two of places and at least twice n_rows + n.
         index: (n_rows + n,) written: who holds each row.
         out_cell, out_fitness: (n_rows + n,) written: cell and fitness of these.
 
     Returns:
         How many rows there are now, and how many children are among them.
     """
-    for i in range(keys.size):
-        keys[i] = -1
+    for i in range(slots.size):
+        slots[i] = -1
     for row in range(n_rows):
-        at = find_slot(cell[row], keys, scatter)
-        keys[at], slots[at] = cell[row], row
+        slots[find_slot(cell[row], scatter, slots, cell)] = row
         index[row], out_cell[row], out_fitness[row] = row, cell[row], fitness[row]
     n = n_rows
     for child in range(n_rows, cell.size):
         if cell[child] < 0 or np.isnan(fitness[child]):
             continue
-        at = find_slot(cell[child], keys, scatter)
-        if keys[at] == -1:
-            keys[at], slots[at] = cell[child], n
+        at = find_slot(cell[child], scatter, slots, out_cell)
+        row = slots[at]
+        if row < 0:
+            slots[at] = n
             index[n], out_cell[n], out_fitness[n] = child, cell[child], fitness[child]
             n += 1
-        else:
-            row = slots[at]
-            if fitness[child] > out_fitness[row]:
-                index[row], out_fitness[row] = child, fitness[child]
+        elif fitness[child] > out_fitness[row]:
+            index[row], out_fitness[row] = child, fitness[child]
     placed = 0
     for row in range(n):
         placed += index[row] >= n_rows

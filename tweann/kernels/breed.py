@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Float, Genes, Int, Operator, UInt8
-from tweann.kernels._jit import kernel
+from tweann.kernels._jit import inlined_kernel, kernel
 from tweann.kernels.crossover import crossover
 from tweann.kernels.edit import copy_genome
 from tweann.kernels.ids import is_input
@@ -49,10 +49,19 @@ class BreedingParameters(NamedTuple):
 
 @kernel
 def largest_genome(n_nodes: Int, n_connections: Int, blocks: Int, template: int) -> tuple[int, int]:
-    """Return the most nodes and the most connections of the genomes in ``blocks`` and ``template``."""
+    """Return the most nodes and the most connections of the genomes in ``blocks`` and ``template``.
+
+    Args:
+        n_nodes, n_connections: of all blocks.
+        blocks: (k, n), -1: none.
+        template: the seed network's.
+    """
     nodes, connections = n_nodes[template], n_connections[template]
-    for block in blocks:
-        nodes, connections = max(nodes, n_nodes[block]), max(connections, n_connections[block])
+    for row in blocks:
+        for block in row:
+            if block >= 0:
+                nodes = max(nodes, n_nodes[block])
+                connections = max(connections, n_connections[block])
     return nodes, connections
 
 
@@ -119,7 +128,7 @@ def first_unset(genes: Genes, operator: UInt8, blocks: Int, values: Float) -> in
     return -1
 
 
-@kernel
+@inlined_kernel
 def get_values(genes: Genes, block: int, out: Float) -> int:
     """Write weights, then biases of hidden and output nodes, in gene order; return how many."""
     at = 0

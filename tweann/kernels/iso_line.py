@@ -7,12 +7,12 @@ Source: Vassiliades & Mouret, "Discovering the elite hypervolume by leveraging i
 from __future__ import annotations
 
 from tweann.genes import Float, Genes, Int
-from tweann.kernels._jit import kernel
+from tweann.kernels._jit import inlined_kernel, kernel
 from tweann.kernels.ids import is_input
 from tweann.kernels.random import UInt64Array, fill_normals, next_normal
 
 
-@kernel
+@inlined_kernel
 def iso_line(
     genes: Genes,
     a: int,
