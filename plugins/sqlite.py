@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from operator import attrgetter
 from pathlib import Path
 from time import monotonic
@@ -60,10 +62,11 @@ class SqliteSettings(Keeping):
 
 
 class SqliteStorage:
-    """Keeps events in one SQLite file, in write-ahead-logging mode. To be used from the thread that made it.
+    """Keeps events in one SQLite file, in write-ahead-logging mode. To be used from one thread.
 
     Rows wait in memory until `commit_seconds` have passed since the last commit or `commit_rows` are
-    there; a champion waits for 0.1 s at most, a start or an end of a run not at all. A kill at any instant loses at most what
+    there; a champion waits for 0.1 s at most; they are committed beside the run, on a thread of the storage's own: SQLite needs no
+    GIL, and waits for the disk. A start or an end of a run is committed at once. A kill at any instant loses at most what
     waited. Each table keeps its newest rows, up to its cap; the other runs in the file are left alone.
 
     Not for network file systems: SQLite's write-ahead log does not work there.
@@ -83,7 +86,10 @@ class SqliteStorage:
         self._connection: sqlite3.Connection | None = None
         try:
             connection = sqlite3.connect(
-                self.path, timeout=settings.busy_seconds, isolation_level=None
+                self.path,
+                timeout=settings.busy_seconds,
+                isolation_level=None,
+                check_same_thread=False,  # one commit at a time, and nothing else meanwhile
             )
             try:
                 self._prepare(connection)
@@ -96,6 +102,10 @@ class SqliteStorage:
         self._waiting = WaitingRows(run, last)
         self._connection = connection
         self._last_commit = monotonic()
+        self._owner = threading.get_ident()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tweann-sqlite")
+        #: A commit on that thread, and its rows.
+        self._under_way: tuple[Future[dict[str, int]], WaitingRows] | None = None
 
     def append(self, events: Sequence[Event]) -> None:
         """Add events in order; they are durable at the next commit.
@@ -103,13 +113,24 @@ class SqliteStorage:
         Raises:
             StorageError: a sequence number that is not higher than all before it, data that lacks a key of
                 its kind or is not JSON: that event and those after it are not taken. Or the commit failed:
-                then all are taken and wait, and the next call tries again.
+                then all are taken and wait, and the next call tries again. So does what a commit failed with that
+                an earlier call began.
         """
-        self._open_connection("append")
+        connection = self._open_connection("append")
         for event in events:
             self._waiting.take(event)
-        if self._waiting.due(monotonic() - self._last_commit, self._settings):
+        if not self._waiting.due(monotonic() - self._last_commit, self._settings):
+            return
+        if self._waiting.changes:
             self.flush()
+            return
+        if self._under_way is not None:
+            if not (self._under_way[0].done() or self._waiting.due(0.0, self._settings)):
+                return  # only late, not many
+            self._settle()
+        rows, self._waiting = self._waiting, WaitingRows(self.run, self._waiting.last)
+        self._under_way = self._thread.submit(self._commit, connection, rows), rows
+        self._last_commit = monotonic()
 
     def events(self, kind: str | None = None) -> Iterator[Event]:
         """Give this run's events in order, all or of one kind, after a flush.
@@ -158,15 +179,33 @@ class SqliteStorage:
             StorageError: it cannot be written; it goes on waiting.
         """
         connection = self._open_connection("flush")
+        self._settle()
         if not self._waiting.n:
             return
         try:
-            counts = self._commit(connection)
+            self._counts = self._commit(connection, self._waiting)
         except (sqlite3.Error, ValueError, OverflowError) as error:
             raise self._explained(error, "write") from error
-        self._counts = counts
         self._waiting.forget(self._waiting.last)
         self._last_commit = monotonic()
+
+    def _settle(self) -> None:
+        """Wait for the commit that is under way; what it could not write waits again, before all else.
+
+        Raises:
+            StorageError: it could not.
+        """
+        if self._under_way is None:
+            return
+        future, rows = self._under_way
+        try:
+            self._counts = future.result()
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            self._under_way = None
+            rows.extend(self._waiting)
+            self._waiting = rows
+            raise self._explained(error, "write") from error
+        self._under_way = None
 
     def close(self) -> None:
         """Commit what waits and close the file. Idempotent.
@@ -179,6 +218,7 @@ class SqliteStorage:
         try:
             self.flush()
         finally:
+            self._thread.shutdown()
             self._connection.close()
             self._connection = None
 
@@ -234,9 +274,8 @@ class SqliteStorage:
             last = max(last, -1 if highest is None else highest)
         return last, counts
 
-    def _commit(self, connection: sqlite3.Connection) -> dict[str, int]:
+    def _commit(self, connection: sqlite3.Connection, waiting: WaitingRows) -> dict[str, int]:
         """Write what waits and trim the tables, all or nothing; return the new numbers of rows."""
-        waiting = self._waiting
         counts = waiting.counted(self._counts)
         # IMMEDIATE: a transaction that begins as a reader cannot always become a writer later.
         connection.execute("BEGIN IMMEDIATE")
@@ -272,6 +311,10 @@ class SqliteStorage:
     def _open_connection(self, action: str) -> sqlite3.Connection:
         if self._connection is None:
             raise StorageError(f"run {self.run}: {action} on a storage that is closed")
+        if threading.get_ident() != self._owner:
+            raise StorageError(
+                f"run {self.run}: {action} on another thread than that which opened the storage: give it one of its own"
+            )
         return self._connection
 
     def _explained(self, error: Exception, action: str) -> StorageError:

@@ -109,6 +109,15 @@ class WaitingRows:
         longest = settings.commit_seconds
         return seconds >= (min(longest, _CHAMPION_SECONDS) if self.hasty else longest)
 
+    def extend(self, others: WaitingRows) -> None:
+        """Let those wait behind these."""
+        self.changes += others.changes
+        for name, rows in others.tables.items():
+            self.tables.setdefault(name, []).extend(rows)
+        self.n, self.last = self.n + others.n, max(self.last, others.last)
+        self.hasty = self.hasty or others.hasty
+        self._genome_bytes += others._genome_bytes
+
     def forget(self, last: int) -> None:
         """Let go of rows that are committed: those up to sequence number ``last``."""
         if last >= self.last:

@@ -240,28 +240,31 @@ def test_rows_wait_for_one_another_but_not_for_long(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     storage = sqlite_storage(path, commit_seconds=0.2, commit_rows=100)
 
-    def visible() -> int:
-        return int(read(path, "SELECT count(*) FROM generations")[0][0])
+    def visible(expected: int) -> None:
+        """Rows are committed beside the run: soon after, not at once."""
+        deadline = time.monotonic() + 10
+        while read(path, "SELECT count(*) FROM generations") != [(expected,)]:
+            assert time.monotonic() < deadline
 
     storage.append([generation(k) for k in range(99)])
-    assert visible() == 0
+    visible(0)
     storage.append([generation(99)])
-    assert visible() == 100  # commit_rows
+    visible(100)  # commit_rows
     storage.append([generation(100)])
     time.sleep(0.25)
     storage.append([generation(101)])
-    assert visible() == 102  # commit_seconds
+    visible(102)  # commit_seconds
     storage.append([generation(102), champion(103)])
-    assert visible() == 102
+    visible(102)
     time.sleep(0.15)
     storage.append([generation(104)])
-    assert visible() == 104  # a champion waits less long
+    visible(104)  # a champion waits less long
     storage.append([generation(105)])
     storage.flush()
-    assert visible() == 105
+    assert read(path, "SELECT count(*) FROM generations") == [(105,)]
     storage.append([generation(106)])
     storage.close()
-    assert visible() == 106
+    assert read(path, "SELECT count(*) FROM generations") == [(106,)]
 
 
 def test_write_ahead_logging_is_on_and_the_file_says_what_it_is(tmp_path: Path) -> None:
@@ -315,13 +318,22 @@ def test_a_locked_file_says_so_and_loses_nothing(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         storage.append([generation(0)])
-        with pytest.raises(
-            StorageError, match=r"cannot write .*run\.db.*another process holds its lock"
-        ):
-            storage.append([champion(1)])
+        storage.append([champion(1)])  # begins a commit
+        holds = r"cannot write .*run\.db.*another process holds its lock"
+        with pytest.raises(StorageError, match=holds):
+            storage.flush()
+        appended: list[int] = [0, 1]
+
+        def append_on() -> None:
+            for k in range(2, 100):
+                appended.append(k)
+                storage.append([generation(k)])
+                time.sleep(0.02)
+
+        with pytest.raises(StorageError, match=holds):  # of a commit that an earlier call began
+            append_on()
         other.execute("ROLLBACK")
-    storage.append([generation(2)])
-    assert [event.sequence for event in storage.events()] == [0, 1, 2]
+    assert [event.sequence for event in storage.events()] == appended
     storage.close()
 
 
@@ -367,6 +379,7 @@ try:
     for k in range(10**9 if not limit else 10**4):
         storage.append([Event(k, "plugin.note", k, {"k": k, "text": "x" * 100}, b"genome" * 10)])
         if k % 50 == 49:
+            storage.flush()
             print(k, flush=True)
 except StorageError as error:
     print("error:", error, flush=True)
