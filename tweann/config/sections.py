@@ -398,7 +398,7 @@ class StorageSection(PluginSection):
         "written, and the run goes on, until it ends with an error. 0: at once.",
     )
     max_waiting_bytes: int = Field(
-        64_000_000,
+        32_000_000,
         ge=0,
         description="Cap on what waits in memory meanwhile; at the cap the run pauses.",
     )
