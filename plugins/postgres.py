@@ -176,11 +176,9 @@ class PostgresStorage:
         try:
             self._explain("write", self._commit)
         except NotNowError:
-            if not connected:
+            if not connected or self._connection is not None:
                 raise
-            self._explain(
-                "write", self._commit
-            )  # over a new connection: perhaps only the old one broke
+            self._explain("write", self._commit)  # only the connection broke, it may be
 
     def close(self) -> None:
         """Commit what waits and let go. Idempotent.

@@ -20,7 +20,7 @@ T = TypeVar("T")
 class Patience:
     """When something that cannot be written just now is tried again, and until when.
 
-    Each time it says on standard error that it waits, and that it goes on.
+    Each time it says on standard error that it waits, that the run pauses for it, and that it goes on.
 
     Args:
         what: cannot be written.
@@ -35,7 +35,7 @@ class Patience:
     def __init__(self, what: str, seconds: float, meanwhile: str, loss: str) -> None:
         self._what, self._seconds = what, seconds
         self._meanwhile, self._loss = meanwhile, loss
-        self.waits = False
+        self.waits = self._pauses = False
         self._since = self._next = self._pause = 0.0
 
     @property
@@ -67,6 +67,7 @@ class Patience:
         while True:
             try:
                 if self.waits:
+                    self._say_pause()
                     until = min(self._next, self._since + self._seconds)
                     time.sleep(max(0.0, until - time.monotonic()))
                 began = time.monotonic()
@@ -105,9 +106,14 @@ class Patience:
 
     def _succeeded(self) -> None:
         if self.waits:
-            self.waits = False
+            self.waits = self._pauses = False
             seconds = time.monotonic() - self._since
             self._say(f"{self._what} can be written again, after {seconds:.1f} s")
+
+    def _say_pause(self) -> None:
+        if not self._pauses and self._seconds > 0:
+            self._pauses = True
+            self._say(f"the run pauses until {self._what} can be written")
 
     @staticmethod
     def _say(message: str) -> None:
