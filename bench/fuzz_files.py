@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from tweann import checkpoints, codec
 from tweann import populations as populations_of
 from tweann.errors import FormatError
 from tweann.evolution import Evolution
+from tweann.memory import peak
 from tweann.stored_run import CHAMPION_FILE, CHAMPION_JSON, StoredRun
 
 #: Seconds that one file may take: caps allow a genome of 64 MB, mutants of small files are small.
@@ -132,7 +132,7 @@ def fuzz(n: int, seed: int) -> tuple[Counter[str], list[str]]:
         ]
         streams = [(what, read, mutants(of, rng)) for what, read, of, _ in readers]
         weights = [weight for *_, weight in readers]
-        before = _peak()
+        before = peak() or 0
         for what, read, stream in rng.choices(streams, weights, k=n):
             data = next(stream)
             began = time.perf_counter()
@@ -149,8 +149,9 @@ def fuzz(n: int, seed: int) -> tuple[Counter[str], list[str]]:
             counts[f"{what}: {result}"] += 1
             if (seconds := time.perf_counter() - began) > MAX_SECONDS:
                 faults.append(f"{what}: took {seconds:.1f} s: {data[:80]!r}")
-        if _peak() - before > MAX_GROWTH:
-            faults.append(f"memory grew by {(_peak() - before) / 1e6:.0f} MB")
+        grown = (peak() or 0) - before
+        if grown > MAX_GROWTH:
+            faults.append(f"memory grew by {grown / 1e6:.0f} MB")
     return counts, faults
 
 
@@ -160,13 +161,6 @@ def _body(data: bytes) -> bytes:
         if hashlib.blake2b(data[start:], digest_size=32).digest() == data[start - 32 : start]:
             return data[start:]
     raise SystemExit("a checkpoint without a checksum")
-
-
-def _peak() -> int:
-    """Return the most memory that this process has had so far, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-        1 if sys.platform == "darwin" else 1024
-    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import re
 import sys
 import tempfile
 import threading
@@ -30,6 +29,7 @@ from tweann.ceiling import predict, readable
 from tweann.codec import encode
 from tweann.config import load
 from tweann.evolution import Evolution
+from tweann.memory import peak
 from tweann.registry import default_registry
 
 HIGHEST: Final = 1.5
@@ -156,11 +156,10 @@ def peak_of(name: str, folder: str) -> tuple[int, int]:
         watcher.start()
     tweann.run(sections, out=Path(folder))
     over.set()
-    # Not getrusage: the peak that it gives begins with that of the process which started this one.
-    status = Path("/proc/self/status").read_text()
-    found = re.search(r"VmHWM:\s*(\d+) kB", status)
-    assert found is not None
-    return predicted, 1024 * int(found[1]) + highest
+    own = peak()
+    if own is None:
+        raise SystemExit("the peak is read from Linux's /proc")
+    return predicted, own + highest
 
 
 def warm(name: str, folder: str) -> None:

@@ -6,6 +6,7 @@ With keys it stamps each message with the name that the sender's key stands for.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -181,6 +182,8 @@ class Hub:
                 temporary.replace(self._settings.status)
             except OSError:  # a full disk is no reason to stop
                 self.n_faults += 1
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
 
     def _pass_on(self, seconds: float) -> None:
         if not self._sockets:

@@ -400,6 +400,8 @@ class Peer:
             temporary.write_text(json.dumps(self.status(now)) + "\n", encoding="utf-8")
             temporary.replace(self._run_dir / STATUS_FILE)
         except OSError as error:  # a full disk is no reason to stop
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             self._problems["disk"] = f"cannot write {STATUS_FILE}: {error.strerror}"
         else:
             self._problems.pop("disk", None)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, Field
 
 from tweann.config import Section
-from tweann.files import write_atomic
+from tweann.files import cannot_write, write_atomic
 from tweann.hookspecs import hookimpl
+from tweann.patience import Patience
 from tweann.records import GenerationReport, Result, RunInfo
+
+#: Lines that wait while the disk is full; then every second of them is dropped.
+_MAX_WAITING: Final = 10_000
 
 
 class MetricsSettings(Section):
@@ -31,7 +37,7 @@ class MetricsFile:
 
     Bounded: when `max_lines` lines are there, every second generation is dropped from the file and from
     then on (then all but every fourth, and so on), so that it covers the whole run at an even spacing. The
-    last generation is always there. A number that is not finite is null.
+    last generation is always there. A number that is not finite is null. Lines wait for a disk that is full.
     """
 
     Settings: ClassVar[type[BaseModel]] = MetricsSettings
@@ -44,6 +50,12 @@ class MetricsFile:
         self._buffer: list[str] = []
         self._newest: GenerationReport | None = None
         self._last_flush = monotonic()
+        self._patience = Patience(
+            "metrics.jsonl",
+            run.config.storage.full_seconds,
+            "its lines wait",
+            "the lines that waited are lost",
+        )
 
     @hookimpl
     def tweann_run_started(self, run: RunInfo) -> None:
@@ -59,7 +71,9 @@ class MetricsFile:
         self._newest = report
         if report.generation % self._stride == 0:
             self._buffer.append(_line(report))
-        if monotonic() - self._last_flush >= self._settings.flush_seconds:
+            if len(self._buffer) > _MAX_WAITING and self._patience.waits:
+                del self._buffer[::2]
+        if monotonic() - self._last_flush >= self._settings.flush_seconds and self._patience.due:
             self._flush(self._path)
 
     @hookimpl
@@ -72,39 +86,57 @@ class MetricsFile:
     def tweann_run_finished(self, result: Result) -> None:
         """Write the rest."""
         del result
-        if self._path is None:
+        path, newest = self._path, self._newest
+        if path is None:
             return
-        self._flush(self._path)
-        if self._newest is not None and self._newest.generation % self._stride:
-            with self._path.open("a", encoding="ascii") as file:
-                file.write(_line(self._newest))
+        self._patience.insist(lambda: self._write(path))
+        if newest is not None and newest.generation % self._stride:
+            self._patience.insist(lambda: _append(path, [_line(newest)]))
 
     def _flush(self, path: Path) -> None:
         self._last_flush = monotonic()
-        if not self._buffer:
-            return
-        with path.open("a", encoding="ascii") as file:
-            file.writelines(self._buffer)
-        self._n_lines += len(self._buffer)
-        self._buffer.clear()
+        self._patience.attempt(lambda: self._write(path))
+
+    def _write(self, path: Path) -> None:
+        if self._buffer:
+            _append(path, self._buffer)
+            self._n_lines += len(self._buffer)
+            self._buffer.clear()
         if (
             self._n_lines >= self._settings.max_lines
         ):  # equality leaves room for the last generation
             self._thin_out(path)
 
     def _thin_out(self, path: Path) -> None:
-        lines: dict[int, bytes] = {}
+        stride, lines = self._stride, dict[int, bytes]()
         for line in path.read_bytes().splitlines(keepends=True):
             lines[json.loads(line)["generation"]] = line
         while len(lines) >= self._settings.max_lines:
-            self._stride *= 2
+            stride *= 2
             lines = {
-                generation: line
-                for generation, line in lines.items()
-                if generation % self._stride == 0
+                generation: line for generation, line in lines.items() if generation % stride == 0
             }
-        write_atomic(path, b"".join(lines.values()))
-        self._n_lines = len(lines)
+        try:
+            write_atomic(path, b"".join(lines.values()))
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        self._stride, self._n_lines = stride, len(lines)
+
+
+def _append(path: Path, lines: Sequence[str]) -> None:
+    """Append lines to a file: all, or none of them.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="ascii") as file:
+            file.writelines(lines)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.truncate(path, size)
+        raise cannot_write(path, error) from error
 
 
 _encode = json.JSONEncoder(allow_nan=False, default=float).encode

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
-from tweann.errors import MissingExtraError, StorageError
+from tweann.errors import MissingExtraError, NotNowError, StorageError
 from tweann.interfaces import Event
 from tweann.plugins.lineage_views import births_view, deaths_view
 from tweann.plugins.sqlite_rows import (
@@ -63,8 +63,6 @@ _RUN_CHANGES: Final = {
     FINISH_RUN: FINISH_RUN.replace("?", "%s"),
 }
 _LOCK_SECONDS: Final = 2.0
-#: Between two attempts to reach a database that is away.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 T = TypeVar("T")
 
@@ -77,12 +75,6 @@ class PostgresSettings(Keeping):
         "tweann", pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="schema that the tables are in"
     )
     connect_seconds: float = Field(10.0, gt=0, description="patience with one attempt to connect")
-    reconnect_seconds: float = Field(
-        60.0, ge=0, description="patience with a database that went away, at the end of a run"
-    )
-    max_waiting: int = Field(
-        20_000, ge=1, description="rows that wait in memory while the database is away"
-    )
 
     @field_validator("url")
     @classmethod
@@ -101,8 +93,8 @@ class PostgresStorage:
     """Keeps events in a PostgreSQL database. To be used from one thread.
 
     Rows wait in memory until `commit_seconds` have passed since the last commit or `commit_rows` are there; a
-    champion waits for 0.1 s at most, a start or an end of a run not at all. While the database is away they go on
-    waiting, up to `max_waiting`, and the run goes on. One process at a time may write a run: a lock in the database sees to it.
+    champion waits for 0.1 s at most, a start or an end of a run not at all. A connection that broke is made again.
+    One process at a time may write a run: a lock in the database sees to it.
     """
 
     Settings: ClassVar[type[BaseModel]] = PostgresSettings
@@ -119,7 +111,6 @@ class PostgresStorage:
         self._place = _without_parameters(settings.url)
         self._connection: Connection | None = None
         self._holds_lock = False
-        self._next_attempt, self._pause = 0.0, _FIRST_PAUSE
         self._closed = False
         last, self._counts = self._explain("open", self._connect)
         self._waiting = WaitingRows(run, last, _without_nan)
@@ -130,29 +121,14 @@ class PostgresStorage:
 
         Raises:
             StorageError: a sequence number that is not higher than all before it, data that lacks a key of its
-                kind or is not JSON: that event and those after it are not taken. Or they cannot be written, and
-                more than ``max_waiting`` wait.
+                kind or is not JSON: that event and those after it are not taken. Or the commit failed: then all
+                are taken and wait. `NotNowError` if the database is away, or its disk full.
         """
         self._require_open("append")
         for event in events:
             self._waiting.take(event)
-        now = time.monotonic()
-        if self._waiting.due(now - self._last_commit, self._settings) and now >= self._next_attempt:
-            try:
-                self._explain("write", self._commit)
-            except _AwayError as error:
-                self._postpone(error)
-        elif self._waiting.n > self._settings.max_waiting:
-            self._explain("write", self._commit)
-
-    def _postpone(self, error: _AwayError) -> None:
-        """Let rows wait for a database that is away; it is asked again later, less and less often."""
-        if self._waiting.n > self._settings.max_waiting:
-            raise StorageError(
-                f"{error}; more than storage.max_waiting = {self._settings.max_waiting} rows wait for it"
-            ) from error
-        self._next_attempt = time.monotonic() + self._pause
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        if self._waiting.due(time.monotonic() - self._last_commit, self._settings):
+            self.flush()
 
     def events(self, kind: str | None = None) -> Iterator[Event]:
         """Give this run's events in order, all or of one kind, after a flush.
@@ -188,22 +164,21 @@ class PostgresStorage:
         self._waiting = WaitingRows(self.run, last, _without_nan)
 
     def flush(self) -> None:
-        """Commit what waits, waiting up to ``reconnect_seconds`` for a database that is away.
+        """Commit what waits.
 
         Raises:
             StorageError: it cannot be written; it goes on waiting.
         """
         self._require_open("flush")
-        deadline = time.monotonic() + self._settings.reconnect_seconds
-        pause = _FIRST_PAUSE
-        while self._waiting.n:
-            try:
-                self._explain("write", self._commit)
-            except _AwayError:
-                if time.monotonic() + pause > deadline:
-                    raise
-                time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+        if not self._waiting.n:
+            return
+        connected = self._connection is not None
+        try:
+            self._explain("write", self._commit)
+        except NotNowError:
+            if not connected or self._connection is not None:
+                raise
+            self._explain("write", self._commit)  # only the connection broke, it may be
 
     def close(self) -> None:
         """Commit what waits and let go. Idempotent.
@@ -260,7 +235,6 @@ class PostgresStorage:
             connection.close()
             raise
         self._connection, self._holds_lock = connection, False
-        self._next_attempt, self._pause = 0.0, _FIRST_PAUSE
         return found
 
     def _for_writing(self) -> Connection:
@@ -268,7 +242,7 @@ class PostgresStorage:
         connection = self._reconnect()
         if not self._holds_lock:
             if not self._lock(connection):
-                raise _AwayError(
+                raise NotNowError(
                     f"another process writes the run {self.run} to {self._place}: give each run its own name"
                 )
             self._holds_lock = True
@@ -282,7 +256,7 @@ class PostgresStorage:
         while not _one(connection, statement, (_LOCK, name))[0]:
             if time.monotonic() > deadline:
                 return False
-            time.sleep(_FIRST_PAUSE)
+            time.sleep(0.05)
         return True
 
     def _look_up(self, connection: Connection) -> tuple[int, dict[str, int]]:
@@ -323,7 +297,7 @@ class PostgresStorage:
             return function()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self._disconnect()
-            raise _AwayError(f"cannot {action} {self._place}: {_text(error)}") from error
+            raise NotNowError(f"cannot {action} {self._place}: {_text(error)}") from error
         except psycopg.errors.UniqueViolation as error:
             raise StorageError(
                 f"cannot {action} {self._place}: another process writes the same run: give each run its own name"
@@ -364,10 +338,6 @@ class PostgresStorage:
         )
         for row in rows:
             yield other_event_of(row) if table == "events" else event_of(str(kind), row)
-
-
-class _AwayError(StorageError):
-    """The database cannot be reached now; it may be later."""
 
 
 def _connected(settings: PostgresSettings) -> Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import weakref
@@ -142,7 +143,8 @@ class Progress:
 
 def _print(figures: Figures) -> None:
     line = " ".join(part for pair in figures for part in pair if part)
-    print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # it may be a file on a disk that is full
+        print(line, file=sys.stderr, flush=True)
 
 
 def _styled(figures: Figures) -> Text:

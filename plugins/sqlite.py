@@ -17,7 +17,7 @@ from typing import ClassVar, Final
 
 from pydantic import BaseModel, Field, field_validator
 
-from tweann.errors import StorageError
+from tweann.errors import NotNowError, StorageError
 from tweann.interfaces import Event
 from tweann.plugins.sqlite_rows import (
     MIGRATION,
@@ -45,6 +45,8 @@ _ADVICE: Final = {
     "SQLITE_READONLY": "the file or its folder is read-only: point storage.url elsewhere",
     "SQLITE_CONSTRAINT": "another process writes the same run: give each run its own name or storage.url",
 }
+#: What a full disk, or a full share of one, is to SQLite.
+_NOT_NOW: Final = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 
 
 class SqliteSettings(Keeping):
@@ -113,8 +115,8 @@ class SqliteStorage:
         Raises:
             StorageError: a sequence number that is not higher than all before it, data that lacks a key of
                 its kind or is not JSON: that event and those after it are not taken. Or the commit failed:
-                then all are taken and wait, and the next call tries again. So does what a commit failed with that
-                an earlier call began.
+                then all are taken and wait, and the next call tries again; so does what a commit failed with that
+                an earlier call began. `NotNowError` if the disk is full.
         """
         connection = self._open_connection("append")
         for event in events:
@@ -318,12 +320,11 @@ class SqliteStorage:
         return self._connection
 
     def _explained(self, error: Exception, action: str) -> StorageError:
+        code = getattr(error, "sqlite_errorname", "")
         # Extended codes such as SQLITE_IOERR_WRITE begin with the one that they extend.
-        code = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
-        advice = _ADVICE.get(code)
-        return StorageError(
-            f"cannot {action} {self.path}: {error}{f'; {advice}' if advice else ''}"
-        )
+        advice = _ADVICE.get("_".join(code.split("_")[:2]))
+        kind = NotNowError if code in _NOT_NOW else StorageError
+        return kind(f"cannot {action} {self.path}: {error}{f'; {advice}' if advice else ''}")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -27,11 +27,12 @@ class PostgresServer:
         self._programs = programs
         self.folder = Path(tempfile.mkdtemp(prefix="tweann-postgres-"))
         self._user: dict[str, Any] = {}
+        self._name: str | None = None
         if os.geteuid() == 0:  # the server refuses to run as root
             names = [user.pw_name for user in pwd.getpwall()]
-            name = "postgres" if "postgres" in names else "nobody"
-            shutil.chown(self.folder, name)
+            name = self._name = "postgres" if "postgres" in names else "nobody"
             self._user = {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
+        self.own(self.folder)
         self._data = self.folder / "data"
         self._run(
             "initdb",
@@ -60,6 +61,11 @@ class PostgresServer:
         )
         if done.returncode:
             raise RuntimeError(f"{program} failed: {done.stdout}")
+
+    def own(self, folder: Path) -> None:
+        """Let the server write there."""
+        if self._name is not None:
+            shutil.chown(folder, self._name)
 
     def start(self) -> None:
         options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c fsync=off"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,9 +17,10 @@ from small_runs import QUIET
 
 import tweann
 from tweann.config import Config
-from tweann.errors import ConfigError, FormatError
+from tweann.errors import ConfigError, FormatError, NotNowError
 from tweann.evolution import Evolution
 from tweann.plugins.memory import MemoryStorage
+from tweann.plugins.sqlite import SqliteStorage
 from tweann.registry import default_registry
 from tweann.stored_run import StoredRun
 
@@ -149,6 +152,28 @@ def rows(out: Path) -> None:
         assert count(run, name) == caps[name]
 
 
+def waiting(out: Path) -> None:
+    cap = 30_000
+    storage = {"commit_rows": 1, "max_waiting_bytes": cap, "full_seconds": 0.3}
+    with closing(Evolution(BASE | {"storage": storage}, run_dir=out)) as evolution:
+        evolution._open()
+        evolution.step()
+        recorder = evolution._recorder
+        assert isinstance(recorder.storage, SqliteStorage)
+        assert recorder.storage._connection is not None
+        pages = recorder.storage._connection.execute("PRAGMA max_page_count").fetchone()
+        recorder.storage._connection.execute("PRAGMA max_page_count = 1")  # full, to SQLite
+        began = time.monotonic()
+        with pytest.raises(NotNowError, match="full"):
+            deque(iter(evolution.step, None), maxlen=0)  # on and on
+        assert time.monotonic() - began >= 0.3
+        assert cap < recorder._waiting_bytes < cap + 3_000
+        recorder.storage._connection.execute(f"PRAGMA max_page_count = {pages[0]}")
+        recorder.flush()
+        assert recorder._waiting_bytes == 0
+        assert len(list(recorder.storage.events())) == recorder.sequence
+
+
 def pieces(out: Path) -> None:
     lineage = {"batch": 20, "max_births": 400, "max_generations": 1000}
     run = stored(out, lineage=lineage, storage={"max_ancestors": 2})
@@ -213,6 +238,7 @@ DRIVERS: dict[tuple[str, str], Callable[[Path], None] | str] = {
     ("task.max_categories", "table"): table,
     ("evaluation.max_jobs", "processes"): "test_processes.py::test_jobs_that_wait_are_capped",
     ("evaluation.max_jobs", "dask"): "test_chunks.py::test_too_many_jobs_are_refused",
+    ("storage.max_waiting_bytes", ""): waiting,
     **{
         (f"storage.max_{name}", "sqlite"): rows
         for name in ("generations", "champions", "individuals", "events")
@@ -225,10 +251,6 @@ DRIVERS: dict[tuple[str, str], Callable[[Path], None] | str] = {
         ): "test_storages_postgres.py::test_each_table_keeps_its_newest_rows"
         for name in ("generations", "champions", "individuals", "events", "ancestors")
     },
-    (
-        "storage.max_waiting",
-        "postgres",
-    ): "test_storages_postgres.py::test_what_waits_for_a_database_is_capped",
     **{
         (f"storage.max_{name}", "memory"): memory
         for name in ("events", "champions", "lineage", "ancestors")

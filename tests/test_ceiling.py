@@ -16,7 +16,7 @@ from tweann import running
 from tweann.ceiling import Ceiling, Part, predict
 from tweann.config import load
 from tweann.evolution import Evolution
-from tweann.memory import Memory
+from tweann.memory import Memory, peak
 from tweann.pool import GenomePool
 from tweann.registry import default_registry
 
@@ -39,19 +39,16 @@ def predicted(config: dict[str, Any]) -> Ceiling:
     return predict(load(config), default_registry())
 
 
-# VmHWM, since getrusage's peak is inherited: a child's would begin with that of the whole test session.
 _PEAK = """
-import json, pathlib, re, sys
+import json, sys
 import tweann
+from tweann.memory import peak
 tweann.run(json.loads(sys.argv[1]), out=sys.argv[2])
-status = pathlib.Path("/proc/self/status").read_text()
-print(1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", status)[1]))
+print(peak())
 """
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc"
-)
+@pytest.mark.skipif(peak() is None, reason="the peak is read from Linux's /proc")
 def test_a_run_at_its_caps_stays_below_its_ceiling_and_not_far_below(tmp_path: Path) -> None:
     for population in (10, 20_000):  # what is not compiled yet is compiled by the first
         config = sections(strategy={"population": population})

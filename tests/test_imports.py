@@ -28,6 +28,7 @@ FLOORS = {
     "tweann.genes": 0,
     "tweann.files": 0,
     "tweann.memory": 0,
+    "tweann.patience": 0,
     "tweann.workers": 0,
     "tweann.topologies": 0,
     "tweann.cma": 0,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from run_samples import report, result, run_info
+from small_disks import fill, make_room, small_disk
 
 from tweann.plugins.metrics import MetricsFile, MetricsSettings
 from tweann.plugins.progress import Progress, ProgressSettings
@@ -97,6 +98,36 @@ class TestMetricsFile:
                 observer.tweann_generation_finished(report(k))
             observer.tweann_run_finished(result())
         assert [line["generation"] for line in lines(tmp_path)] == [0, 1, 2, 3, 4]
+
+    def test_lines_wait_for_a_disk_that_is_full(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with small_disk(tmp_path) as disk:
+            observer = metrics_file(disk, flush_seconds=0.0)
+            observer.tweann_generation_finished(report(0))
+            fill(disk / "ballast")
+            for k in range(1, 100):
+                observer.tweann_generation_finished(report(k))
+            kept = len(lines(disk))  # none of them torn
+            assert kept < 99
+            make_room(disk, disk / "ballast")
+            observer.tweann_checkpoint_written()
+            assert [line["generation"] for line in lines(disk)] == list(range(100))
+            fill(disk / "ballast")
+            for k in range(100, 12_000):
+                observer.tweann_generation_finished(report(k))
+            assert len(observer._buffer) <= 10_000
+            make_room(disk, disk / "ballast")
+            observer.tweann_run_finished(result())
+            generations = [line["generation"] for line in lines(disk)]
+        assert generations[:100] == list(range(100))
+        assert generations == sorted(set(generations))
+        assert generations[-1] == 11_999
+        assert 5_000 < len(generations) < 11_000
+        said = capsys.readouterr().err.splitlines()
+        told = ("No space left", "again", "No space left", "pauses", "again")
+        assert len(said) == len(told)
+        assert all(word in line for word, line in zip(told, said, strict=True))
 
     def test_without_a_folder_it_does_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

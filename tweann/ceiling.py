@@ -22,6 +22,7 @@ from tweann.kernels.lanes import LANES
 from tweann.layout import Layout
 from tweann.lineage import BIRTH, SETTLED
 from tweann.memory import Memory
+from tweann.recording import EVENT_BYTES
 from tweann.registry import Registry
 from tweann.rows import ROW_COLUMNS
 from tweann.tasks.base import Task
@@ -37,8 +38,8 @@ _WORKER: Final = 160_000_000
 _SLACK: Final = 0.05
 #: A batch of children that waits for lineage, as Python objects.
 _BATCH: Final = 12_000
-#: A report with its metrics, an event with its texts, as Python objects.
-_REPORT, _EVENT = 3_000, 2_000
+#: A report with its metrics, as Python objects.
+_REPORT = 3_000
 #: As storages in SQL have it (tweann.plugins.waiting_rows).
 MAX_GENOME_BYTES: Final = 8_000_000
 #: Pages of SQLite in memory, and the like.
@@ -249,11 +250,16 @@ def storage_part(config: Config, genome: int, members: int) -> Part:
         return int(getattr(settings, name, 0))
 
     if config.storage.name == "memory":
-        n_bytes = _EVENT * cap("max_events") + (genome + _EVENT) * (cap("max_champions") + members)
+        n_bytes = EVENT_BYTES * cap("max_events")
+        n_bytes += (genome + EVENT_BYTES) * (cap("max_champions") + members)
         return Part("storage in memory", n_bytes, "storage.max_events, storage.max_champions")
-    waiting = max(cap("commit_rows"), cap("max_waiting"))
-    rows = waiting * _EVENT + min(2 * MAX_GENOME_BYTES + genome, members * genome)
-    return Part("rows that wait", _DATABASE + rows, "storage.commit_rows, storage.max_waiting")
+    rows = 2 * cap("commit_rows") * EVENT_BYTES + min(
+        2 * MAX_GENOME_BYTES + genome, members * genome
+    )
+    rows += config.storage.max_waiting_bytes
+    return Part(
+        "rows that wait", _DATABASE + rows, "storage.commit_rows, storage.max_waiting_bytes"
+    )
 
 
 def lineage_part(config: Config, told: int) -> Part:

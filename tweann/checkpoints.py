@@ -13,8 +13,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from tweann.errors import FormatError, StorageError
-from tweann.files import write_atomic
+from tweann.files import cannot_write, write_atomic
 from tweann.packing import pack, unpack
+from tweann.patience import Patience
 
 if TYPE_CHECKING:
     from tweann.config.sections import CheckpointSettings
@@ -36,12 +37,24 @@ class Checkpoints:
     Args:
         run_dir: the run's folder.
         settings: how many stay, and how often they are written.
+        full_seconds: patience with a full disk.
+
+    Attributes:
+        patience: with a full disk, for who writes them.
     """
 
-    def __init__(self, run_dir: Path, settings: CheckpointSettings) -> None:
+    def __init__(
+        self, run_dir: Path, settings: CheckpointSettings, full_seconds: float = 0.0
+    ) -> None:
         self._folder, self._keep = run_dir / FOLDER, settings.keep
         self._period = self._least_period = settings.seconds
         self._written = monotonic()
+        self.patience = Patience(
+            "a checkpoint",
+            full_seconds,
+            "the run goes on without a checkpoint",
+            "the last good checkpoint is still there; free some space, and go on from it with `tweann resume`",
+        )
 
     @property
     def due(self) -> bool:
@@ -56,7 +69,7 @@ class Checkpoints:
             state: as `tweann.packing.pack` takes it.
 
         Raises:
-            StorageError: it cannot be written; those before are untouched.
+            StorageError: it cannot be written; those before are untouched, and it is not due before the pause is over.
         """
         began = monotonic()
         data = encode(state)
@@ -67,7 +80,8 @@ class Checkpoints:
             for old in _paths(self._folder)[self._keep :]:
                 old.unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+            self._written = monotonic()
+            raise cannot_write(path, error) from error
         self._written = monotonic()
         self._period = max(self._least_period, _COST * (self._written - began))
         return path

@@ -37,6 +37,10 @@ class StorageError(TweannError):
     """A storage that cannot be opened, read or written."""
 
 
+class NotNowError(StorageError):
+    """Something that cannot be written just now, and may be later: the disk is full, or the database is away."""
+
+
 class MissingExtraError(TweannError, ImportError):
     """An optional package that is not installed; the message names the ``pip install`` line."""
 

@@ -267,7 +267,7 @@ class Evolution:
             while (ending := self.stop_reason) is None:
                 self.step()
                 if self._checkpoints is not None and self._checkpoints.due:
-                    self.checkpoint()
+                    self._try_checkpoint(self._checkpoints)
             status, reason = "finished", ending
             self.checkpoint()  # so that it can be extended
         except Interrupted:
@@ -286,13 +286,24 @@ class Evolution:
     def checkpoint(self) -> Path | None:
         """Write the whole state of the run to its folder; return the file, None if the run has no folder.
 
+        A disk that is full is waited for.
+
         Raises:
             StorageError: it cannot be written; those before are untouched.
         """
-        if self._checkpoints is None:
+        checkpoints = self._checkpoints
+        if checkpoints is None:
             return None
         self._recorder.flush()  # a checkpoint must not know of events that may still be lost
-        path = self._checkpoints.write(self._recorder.sequence, self.state())
+        return checkpoints.patience.insist(lambda: self._write_checkpoint(checkpoints))
+
+    def _try_checkpoint(self, checkpoints: Checkpoints) -> None:
+        """Write a checkpoint, unless it, or the events before it, cannot be written just now."""
+        if self._recorder.settle():
+            checkpoints.patience.attempt(lambda: self._write_checkpoint(checkpoints))
+
+    def _write_checkpoint(self, checkpoints: Checkpoints) -> Path:
+        path = checkpoints.write(self._recorder.sequence, self.state())
         self._recorder.checkpoint(path)
         return path
 
@@ -367,10 +378,12 @@ class Evolution:
         if self._closed:
             return
         self._closed = True
-        self._evaluator.close()
-        self._recorder.close()
-        self._breeder.close()
-        self._workers.close()
+        try:
+            self._evaluator.close()
+            self._recorder.close()
+        finally:
+            self._breeder.close()
+            self._workers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -397,7 +410,9 @@ class Evolution:
         self._started = time.perf_counter() - self._seconds_before
         self._recorder.open(config, info, self._registry)
         if self.run_dir is not None and config.checkpoint.enabled:
-            self._checkpoints = Checkpoints(self.run_dir, config.checkpoint)
+            self._checkpoints = Checkpoints(
+                self.run_dir, config.checkpoint, config.storage.full_seconds
+            )
 
     def _result(self, status: str, reason: str) -> Result:
         champion = self.champion

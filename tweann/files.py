@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
+from typing import Final
+
+from tweann.errors import NotNowError, StorageError
+
+#: No room on the disk, or in somebody's share of it.
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -28,6 +35,12 @@ def write_atomic(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def cannot_write(path: Path, error: OSError) -> StorageError:
+    """Return the error to raise for ``path``: a `NotNowError` if the disk is full."""
+    kind = NotNowError if error.errno in _FULL else StorageError
+    return kind(f"cannot write {path}: {error.strerror or error}")
 
 
 def sync_folder(folder: Path) -> None:

@@ -342,7 +342,12 @@ class Storage(Protocol):
     def __init__(self, settings: Any, run: str) -> None: ...
 
     def append(self, events: Sequence[Event]) -> None:
-        """Add events in order; may keep them back for a second before they are durable."""
+        """Add events in order; may keep them back for a second before they are durable.
+
+        Raises:
+            NotNowError: they are taken and wait, since they cannot be written just now; the run calls `flush` until
+                they are, and appends nothing meanwhile.
+        """
         ...
 
     def events(self, kind: str | None = None) -> Iterator[Event]:
@@ -354,7 +359,11 @@ class Storage(Protocol):
         ...
 
     def flush(self) -> None:
-        """Make everything appended durable."""
+        """Make everything appended durable.
+
+        Raises:
+            NotNowError: it cannot be written just now, and goes on waiting.
+        """
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""How much memory there is for this process: the machine's, or its control group's, whichever is less."""
+"""How much memory there is for this process (the machine's, or its control group's, whichever is less), and how much it took."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ def available(root: Path = Path("/")) -> Memory:
     """
     all_limits = [_machine(root), *_groups(root)]
     return Memory(_least([m.limit for m in all_limits]), _least([m.free for m in all_limits]))
+
+
+def peak() -> int | None:
+    """Return the most bytes that this process has had in memory so far; None: not known, as on systems other than Linux.
+
+    Not what `resource.getrusage` says: that begins with the peak of the process which started this one.
+    """
+    found = re.search(r"^VmHWM:\s*(\d+) kB", _read(Path("/proc/self/status")), re.MULTILINE)
+    return None if found is None else int(found[1]) * 1024
 
 
 def _least(values: list[int | None]) -> int | None:

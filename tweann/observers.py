@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from tweann.registry import Registry, attach
 
 
 def _to_standard_error(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # it may be a file on a disk that is full
+        print(message, file=sys.stderr, flush=True)
 
 
 class Observers:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,17 +16,24 @@ from tweann import assembly
 from tweann.codec import encode
 from tweann.config import Config
 from tweann.controls import ControlDesk
+from tweann.errors import NotNowError
 from tweann.genes import Int
 from tweann.interfaces import Event, Storage
 from tweann.lineage import Children, Lineage
 from tweann.observers import Observers
+from tweann.patience import Patience
 from tweann.pool import PoolView
 from tweann.records import Champion, GenerationReport, Migrant, Result, RunInfo
 from tweann.registry import Registry
 
+#: What an event takes in memory, its genome or records aside.
+EVENT_BYTES: Final = 2_000
+
 
 class Recorder:
     """Writes events and calls observers, once it is open; until then it does nothing.
+
+    Events that cannot be written just now wait, in order, and are the same in the end.
 
     Args:
         config: of the run.
@@ -39,6 +48,15 @@ class Recorder:
         self.storage: Storage | None = None
         self.sequence = 0
         self._observers: Observers | None = None
+        self._closed = False
+        self._waiting: deque[Event] = deque()  # what the storage has not got
+        self._waiting_bytes, self._max_waiting_bytes = 0, config.storage.max_waiting_bytes
+        self._patience = Patience(
+            "what waits",
+            config.storage.full_seconds,
+            "the run goes on without a checkpoint, while what waits fits into storage.max_waiting_bytes",
+            "events since the last commit are lost; free some space, and `tweann resume` makes them again",
+        )
         kept = config.lineage
         self.lineage: Lineage | None = None
         if kept.enabled:
@@ -139,7 +157,7 @@ class Recorder:
             data = {key: result.data()[key] for key in ("status", "stop_reason", "solved")}
             data |= {"n_evaluations": result.n_evaluations, "seconds": result.seconds}
             self._write("run_finished", result.generations, data)
-            self.storage.flush()
+            self.flush()
         if self._observers is not None:
             self._observers.run_finished(result)
 
@@ -154,19 +172,72 @@ class Recorder:
         if self.lineage is not None:
             self.lineage.restore(state["lineage"])
 
+    def settle(self) -> bool:
+        """Make all events durable, if they can be written just now; return whether they are.
+
+        Raises:
+            NotNowError: they could not be written for ``storage.full_seconds``.
+        """
+        return self._patience.due and self._patience.attempt(self._write_waiting)
+
     def flush(self) -> None:
-        """Make all events durable."""
-        if self.storage is not None:
-            self.storage.flush()
+        """Make all events durable, as soon as they can be written.
+
+        Raises:
+            NotNowError: they could not be written for ``storage.full_seconds``.
+        """
+        self._patience.insist(self._write_waiting)
 
     def close(self) -> None:
-        """Let go of the storage. Idempotent."""
-        if self.storage is not None:
-            self.storage.close()
+        """Make all events durable, and let go of the storage. Idempotent.
+
+        Raises:
+            NotNowError: they could not be written for ``storage.full_seconds``; the storage is closed all the same.
+        """
+        if self.storage is None or self._closed:
+            return
+        self._closed = True
+        try:
+            self.flush()
+        finally:
+            with suppress(NotNowError):  # the same again
+                self.storage.close()
 
     def _write(
         self, kind: str, generation: int, data: Mapping[str, Any], genome: bytes | None = None
     ) -> None:
-        if self.storage is not None:
-            self.storage.append([Event(self.sequence, kind, generation, data, genome)])
-            self.sequence += 1
+        if self.storage is None:
+            return
+        event = Event(self.sequence, kind, generation, data, genome)
+        self.sequence += 1
+        if self._patience.waits:
+            self._wait(event)
+            return
+        try:
+            self.storage.append([event])
+        except NotNowError as error:  # the storage has it, and keeps it
+            self._patience.failed(error)
+
+    def _wait(self, event: Event) -> None:
+        """Let an event wait; at the cap, and now and then, try to write all."""
+        self._waiting.append(event)
+        self._waiting_bytes += _size(event)
+        if self._waiting_bytes > self._max_waiting_bytes:
+            self.flush()
+        else:
+            self.settle()
+
+    def _write_waiting(self) -> None:
+        """Make all events durable."""
+        if self.storage is None:
+            return
+        self.storage.flush()
+        while self._waiting:
+            event = self._waiting.popleft()
+            self._waiting_bytes -= _size(event)
+            self.storage.append([event])  # has it, even if it raises
+        self.storage.flush()
+
+
+def _size(event: Event) -> int:
+    return EVENT_BYTES + len(event.genome or b"")

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from tweann.ceiling import ceiling
 from tweann.checkpoints import drop_after, read_checkpoints
 from tweann.config import Config, load
 from tweann.config.loading import Overrides
-from tweann.errors import ConfigError, FormatError
+from tweann.errors import ConfigError, FormatError, StorageError
 from tweann.evolution import Evolution
-from tweann.files import write_atomic
 from tweann.kernels._jit import is_cached
 from tweann.kernels.breed import breed
 from tweann.memory import available
 from tweann.network import Network
+from tweann.patience import Patience
 from tweann.records import Result
 from tweann.registry import Registry, default_registry
 from tweann.rehearsal import rehearsing
@@ -38,6 +38,8 @@ RESUMABLE = (
     "run.stop_when_solved",
     "evaluation.backend",
     "evaluation.workers",
+    "storage.full_seconds",
+    "storage.max_waiting_bytes",
     "checkpoint.",
     "observers.",
 )
@@ -79,7 +81,7 @@ def run(
         # only now, since faults of the configuration have shown
         folder = runs.create_run_folder(Path(out), config.run.name, config.run.seed)
         evolution.run_dir = folder
-        write_atomic(folder / CONFIG_FILE, config.to_toml().encode())
+        runs.write_file(folder / CONFIG_FILE, config.to_toml().encode())
         runs.write_environment(folder, registry.files)
         return _run_in(folder, evolution)
 
@@ -91,10 +93,23 @@ def _run_in(folder: Path, evolution: Evolution) -> Result:
         print(f"warning: {short}", file=sys.stderr, flush=True)
     with interruptible(evolution):
         try:
-            return evolution.run()
-        finally:
-            if evolution.champion is not None:
-                runs.write_champion(folder, evolution.champion)
+            result = evolution.run()
+        except BaseException:
+            with suppress(StorageError):  # what ended the run says more
+                _write_champion(folder, evolution)
+            raise
+        Patience(
+            "the champion's files",
+            evolution.config.storage.full_seconds,
+            "the run ends when they are written",
+            "the champion is in the storage, and `tweann export` makes them from there",
+        ).insist(lambda: _write_champion(folder, evolution))
+        return result
+
+
+def _write_champion(folder: Path, evolution: Evolution) -> None:
+    if evolution.champion is not None:
+        runs.write_champion(folder, evolution.champion)
 
 
 def run_or_resume(
@@ -183,7 +198,7 @@ def resume(
                 continue
             drop_after(path)
             if keys:
-                write_atomic(stored.folder / CONFIG_FILE, config.to_toml().encode())
+                runs.write_file(stored.folder / CONFIG_FILE, config.to_toml().encode())
             return _run_in(stored.folder, evolution)
     if faults:
         raise FormatError(f"{stored.folder}: every checkpoint is damaged: {'; '.join(faults)}")

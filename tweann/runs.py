@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tweann.errors import ConfigError, StorageError
-from tweann.files import write_atomic
+from tweann.files import cannot_write, write_atomic
 from tweann.stored_run import (
     CHAMPION_FILE,
     CHAMPION_JSON,
@@ -86,7 +86,7 @@ def write_environment(folder: Path, plugins: Sequence[str] = ()) -> None:
         "versions": {name: _version(name) for name in ("tweann", "numpy", "numba")},
         "plugins": {Path(file).name: _sha256(Path(file)) for file in plugins},
     }
-    _write(folder / ENVIRONMENT_FILE, _json_bytes(environment))
+    write_file(folder / ENVIRONMENT_FILE, _json_bytes(environment))
 
 
 def write_champion(folder: Path, champion: Champion) -> None:
@@ -101,8 +101,8 @@ def write_champion(folder: Path, champion: Champion) -> None:
 
     figures = {"generation": champion.generation, **champion.data()}
     readable = {**figures, "genome": champion.genome.to_dict()}
-    _write(folder / CHAMPION_FILE, encode(champion.genome))
-    _write(folder / CHAMPION_JSON, _json_bytes(without_nan(readable)))
+    write_file(folder / CHAMPION_FILE, encode(champion.genome))
+    write_file(folder / CHAMPION_JSON, _json_bytes(without_nan(readable)))
 
 
 def list_runs(out: Path) -> list[RunSummary]:
@@ -170,11 +170,16 @@ def _is_run(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (CONFIG_FILE, DATABASE_FILE, CHAMPION_JSON))
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file of a run, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     try:
         write_atomic(path, content)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+        raise cannot_write(path, error) from error
 
 
 def _json_bytes(value: Any) -> bytes:

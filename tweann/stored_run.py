@@ -221,8 +221,11 @@ class StoredRun:
         storage: type[Readable] = default_registry().resolve("storage", scheme)
         if not hasattr(storage, "read_rows"):
             return None
+        known = storage.Settings.model_fields
         try:
-            return storage, storage.Settings.model_validate(table)
+            return storage, storage.Settings.model_validate(
+                {key: value for key, value in table.items() if key in known}  # others are the run's
+            )
         except ValueError as error:
             raise FormatError(f"{self.folder / CONFIG_FILE}: [storage]: {error}") from error
 

@@ -25,6 +25,7 @@ from bridge_parts import (
     publish,
     wait_until,
 )
+from small_disks import fill, make_room, small_disk
 
 from tweann.bridge.peer import STATUS_FILE, Peer
 from tweann.bridge.protocol import Header, body_hash, pack, pack_body
@@ -345,3 +346,15 @@ def test_closing_is_quick_and_may_be_done_twice(stack: ExitStack) -> None:
     assert time.monotonic() - before < 2.0
     assert not peer.alive
     assert LAYOUT.n_inputs == 3
+
+
+def test_a_full_disk_is_a_problem_that_passes(stack: ExitStack, tmp_path: Path) -> None:
+    disk = stack.enter_context(small_disk(tmp_path))
+    peer = up(stack, "a", bind=endpoint(), run_dir=disk)
+    wait_until((disk / STATUS_FILE).exists)
+    fill(disk / "ballast")
+    wait_until(lambda: peer.problem == f"cannot write {STATUS_FILE}: No space left on device")
+    assert json.loads((disk / STATUS_FILE).read_text())["name"] == "a"
+    wait_until(lambda: {path.name for path in disk.iterdir()} == {STATUS_FILE, "ballast"})
+    make_room(disk, disk / "ballast")
+    wait_until(lambda: peer.problem == "")

@@ -391,6 +391,17 @@ class StorageSection(PluginSection):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*:",
         description="Its scheme chooses the storage; `{run_dir}` stands for the run's folder.",
     )
+    full_seconds: float = Field(
+        600.0,
+        ge=0,
+        description="Patience with a full disk or a database that is away: what is to be written waits, no checkpoint is "
+        "written, and the run goes on, until it ends with an error. 0: at once.",
+    )
+    max_waiting_bytes: int = Field(
+        32_000_000,
+        ge=0,
+        description="Cap on what waits in memory meanwhile; at the cap the run pauses.",
+    )
 
     @property
     def name(self) -> str:
