@@ -67,17 +67,17 @@ class ZmqExchange:
     def n_emigrants(self, ask: int, generation: int, n_evaluations: int) -> int:
         """Return how many rows the strategy shall offer now: none until the interval is over."""
         del ask
+        clock = time.monotonic()
+        if clock < self._earliest:  # first: where generations are short, it is nearly always so
+            return 0
         unit = self._settings.unit
         if unit == "generations":
             now = float(generation)
         elif unit == "evaluations":
             now = float(n_evaluations)
         else:
-            now = time.monotonic() - self._began
+            now = clock - self._began
         if now < self._next or self._settings.n_emigrants == 0:
-            return 0
-        clock = time.monotonic()
-        if clock < self._earliest:
             return 0
         self._earliest = clock + self._settings.least_seconds
         # from now on, not from when it was due: after a pause they do not leave in a rush
@@ -88,7 +88,7 @@ class ZmqExchange:
         """Send some of those that are offered, and return who has come."""
         if offered.size:
             self._emigrate(pool, offered)
-        return self.peer.take(self._settings.max_immigrants)
+        return self.peer.inbox.take(self._settings.max_immigrants)
 
     def metrics(self) -> Mapping[str, float]:
         """Return the figures of the last half second."""

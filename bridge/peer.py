@@ -103,10 +103,6 @@ class Peer:
         with contextlib.suppress(OSError):  # it is being woken already, or closed
             self._waker.send(b"\0")
 
-    def take(self, n: int) -> list[Immigrant]:
-        """Return up to ``n`` immigrants that have come, the oldest first."""
-        return self.inbox.take(n)
-
     @property
     def metrics(self) -> Mapping[str, float]:
         """Figures as of the last tick, ``bridge_…``."""
