@@ -61,7 +61,7 @@ def test_an_attempt_fails_at_once_and_the_next_is_not_due_yet(
     assert waiting.due
     assert not waiting.waits
     first, last = capsys.readouterr().err.splitlines()
-    expected = "full, 1; it is tried for 60 s (storage.full_seconds), and the run goes on"
+    expected = "full, 1; it is tried again for 60 s (storage.full_seconds), and the run goes on"
     assert first == f"warning: {expected}"
     assert last.startswith("warning: the file can be written again, after 0.1")
 
