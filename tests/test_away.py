@@ -156,7 +156,8 @@ def test_a_disk_that_stays_full_ends_the_run_with_what_to_do(disk: Path, whole: 
         disturbed(config, folder, {100: lambda: fill(ballast)})
     assert time.monotonic() - began < 20.0
     make_room(disk, ballast)
-    assert running.resume(StoredRun(folder)).status == "finished"
+    patient = ["storage.full_seconds=60", "storage.max_waiting_bytes=1000000"]
+    assert running.resume(StoredRun(folder), overrides=patient).status == "finished"
     assert_same(folder, whole)
 
 

@@ -1,14 +1,15 @@
-"""How much memory there is: the machine's, or a control group's."""
+"""How much memory there is: the machine's, or a control group's; and how much a process took."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tweann.memory import Memory, available
+from tweann.memory import Memory, available, peak
 
 GIB = 1 << 30
 
@@ -84,3 +85,18 @@ def test_here_it_is_at_most_what_the_machine_has() -> None:
     assert found.limit is not None
     assert found.free is not None
     assert 0 < found.free <= found.limit <= psutil.virtual_memory().total
+
+
+def test_the_peak_is_that_of_the_process_and_not_of_who_started_it() -> None:
+    if peak() is None:
+        pytest.skip("the peak is read from Linux's /proc")
+    large = bytearray(300_000_000)
+    large[::4096] = b"x" * len(large[::4096])
+    code = "from tweann.memory import peak; print(peak())"
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    ours, theirs = peak(), int(printed.stdout)
+    assert ours is not None
+    assert ours > 300_000_000
+    assert 1_000_000 < theirs < 200_000_000
+    del large
+    assert (peak() or 0) > 300_000_000

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tweann.errors import StorageError
+from tweann.errors import NotNowError, StorageError
 from tweann.interfaces import Event, Storage
 from tweann.plugins.memory import MemorySettings, MemoryStorage
 from tweann.plugins.sqlite import SCHEMA_VERSION, SqliteSettings, SqliteStorage
@@ -411,6 +411,27 @@ def test_a_killed_process_leaves_all_that_was_committed(tmp_path: Path, n_lines:
         assert len(events) >= committed + 1
         assert all(event.data["k"] == event.sequence for event in events)
         storage.append([generation(len(events))])
+
+
+def test_what_a_full_disk_keeps_out_waits_and_is_written_later(tmp_path: Path) -> None:
+    storage = sqlite_storage(tmp_path / "run.db", commit_rows=1)
+    connection = storage._connection
+    assert connection is not None
+    ((most,),) = connection.execute("PRAGMA max_page_count").fetchall()
+    connection.execute("PRAGMA max_page_count = 1")  # full, as far as SQLite knows
+    large = [Event(k, "plugin.note", k, {"text": "x" * 20_000}) for k in range(4)]
+    for n in range(4):
+        with pytest.raises(
+            NotNowError, match=r"cannot write .*run\.db: .* is full; .*free some space"
+        ):
+            storage.append(large[n : n + 1])
+    with pytest.raises(NotNowError, match="full"):
+        storage.flush()
+    assert read(tmp_path / "run.db", "SELECT count(*) FROM events") == [(0,)]
+    connection.execute(f"PRAGMA max_page_count = {most}")
+    storage.flush()
+    assert list(storage.events()) == large
+    storage.close()
 
 
 def test_a_full_disk_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

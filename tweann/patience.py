@@ -92,7 +92,7 @@ class Patience:
             self.waits, self._since, self._pause = True, now, _FIRST_PAUSE
             if self._seconds > 0:
                 self._say(
-                    f"{error}; it is tried for {self._seconds:g} s (storage.full_seconds), and {self._meanwhile}"
+                    f"{error}; it is tried again for {self._seconds:g} s (storage.full_seconds), and {self._meanwhile}"
                 )
         if self._seconds == 0:
             raise error
