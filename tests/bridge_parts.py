@@ -102,7 +102,7 @@ def arrive(sender: Peer, target: Peer, *values: float, seconds: float = 15.0) ->
     def there() -> bool:
         sender.offer(genomes)
         time.sleep(0.05)
-        got.extend(target.take(1000))
+        got.extend(target.inbox.take(1000))
         return {g.genome_id for g in genomes} <= {i.genome.genome_id for i in got}
 
     wait_until(there, seconds)

@@ -89,7 +89,7 @@ def test_a_late_joiner_gets_the_last_migrants(stack: ExitStack) -> None:
     a.close()
     c = up(stack, "c", at)
     wait_until(lambda: c.customs.n_accepted == 1)
-    assert c.take(1)[0].peer == "a"
+    assert c.inbox.take(1)[0].peer == "a"
     assert running.hub.status(0.0)["cached"] == 1
     time.sleep(0.2)
     assert b.customs.refused["stale"] >= 1  # b has had it: it drops what is sent again

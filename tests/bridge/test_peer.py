@@ -272,7 +272,7 @@ def test_a_peer_that_floods_is_shut_out_and_the_others_are_heard(stack: ExitStac
         flooder.join()
     opened = link.n_opened
     wait_until(lambda: link.n_opened > opened)  # a ban ends
-    x.until(lambda: x.good(3.0), lambda: 3.0 in [i.genome.weight[0] for i in b.take(100)])
+    x.until(lambda: x.good(3.0), lambda: 3.0 in [i.genome.weight[0] for i in b.inbox.take(100)])
 
 
 def test_an_oversize_message_costs_the_connection_and_it_comes_back(stack: ExitStack) -> None:
