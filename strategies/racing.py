@@ -5,6 +5,9 @@ others the more seldom the more slots lead them. A start that has come to a stan
 gets a structural mutant of a winner, which inherits the winner's mean or begins from scratch. So no slot waits
 for another, and what leads nowhere costs little.
 
+Where nodes have dynamics, or connections learn, mutants change in these as children of other strategies do; what a slot
+searches is weights and biases, and time constants and coefficients are those of its topology.
+
 Sources: `tweann.cma`; short starts rather than long ones: Luby, Sinclair & Zuckerman, "Optimal speedup of
 Las Vegas algorithms" (1993).
 """
@@ -31,6 +34,8 @@ from tweann.pool import BroodView, PoolView
 _SET_VALUES: Final = np.uint8(Operator.SET_VALUES)
 _GROW, _GROW_WIRED = np.uint8(Operator.GROW), np.uint8(Operator.GROW_WIRED)
 _IMMIGRANT: Final = int(Origin.IMMIGRANT)
+#: Columns whose change makes another network of the same structure.
+_KINDS: Final = ("dynamics", "modulatory", "rule")
 #: How often a mutant may come out as a topology that races already, before it is taken as it is.
 _TRIES: Final = 5
 #: A step size below this share of the first one moves nothing any more.
@@ -109,7 +114,7 @@ class Slot:
         keys: (n, 2) what each value is of: (target, source) of a connection, (node, -1) of a bias; in gene order.
         values: (n,) those that do not evolve: of disabled connections, of biases where nodes have none.
         free: (n,) bool, which evolve.
-        topology: a hash of what is enabled.
+        topology: a hash of what is enabled, and of the kinds of nodes and connections.
         cma: on the free values.
         best: the best fitness that the topology ever had.
         lead: the best of this start. low: the worst of its first generation.
@@ -128,7 +133,7 @@ class Slot:
         self.values: Float = np.concatenate((genome.weight, genome.bias[first:]))
         self.free: Bool = np.concatenate((genome.enabled, np.full(nodes.size, biases)))
         on = self.keys[np.concatenate((genome.enabled, np.ones(nodes.size, np.bool_)))]
-        self.topology = _hash(on)
+        self.topology = _hash(np.concatenate((on, _kinds(genome))))
         self.cma = CMA(np.zeros(0), 1.0)
         self.best = self.lead = -np.inf
         self.low = np.inf
@@ -484,6 +489,17 @@ class Racing:
 def count_inputs(genome: Genome) -> int:
     """Return how many input nodes a genome has; not all of the task's, perhaps."""
     return int(np.searchsorted(genome.node_id, 1 << HASH_BITS))
+
+
+def _kinds(genome: Genome) -> Int:
+    """Return (n, 2) the codes of all kinds, in gene order, each with a number that stands for what it is of."""
+    extra = {**genome.node_extra, **genome.connection_extra}
+    found = [
+        np.stack((extra[name].astype(np.int64), np.full(extra[name].size, -2 - i)), axis=1)
+        for i, name in enumerate(_KINDS)
+        if name in extra
+    ]
+    return np.concatenate((np.empty((0, 2), np.int64), *found))
 
 
 def _hash(keys: Int) -> int:

@@ -278,4 +278,15 @@ def enrich(
             draw_kinds(None, child, e, rng)
     else:
         draw_kinds(birth.parent_a, child, e, rng)
-    return vary(child, birth.strength, v, e, rng) if birth.operator.endswith("MUTATE") else []
+    grows = birth.operator.startswith("GROW")
+    if not (grows or birth.operator.endswith("MUTATE")):
+        return []
+    drawn = vary(child, birth.strength, v, e, rng)
+    if grows:
+        assert birth.parent_a is not None
+        known = {node.id for node in birth.parent_a.nodes}
+        for c in child.connections:
+            new_input = is_input(c.source) and c.source not in known
+            if new_input or (is_output(c.target) and c.target not in known):
+                c.weight = 0.0
+    return drawn

@@ -11,6 +11,7 @@ from small_runs import QUIET, python, weight
 from tweann.config import SpeciesSettings
 from tweann.evolution import Evolution
 from tweann.genes import Operator
+from tweann.genome import Genome
 from tweann.interfaces import StrategyContext
 from tweann.kernels.ids import FIRST_OUTPUT
 from tweann.network import Network
@@ -226,6 +227,96 @@ def test_a_topology_is_what_is_enabled_whatever_the_weights() -> None:
         first, second = (Slot(evolution.pool.view().genome(k), biases=True) for k in (0, 1))
     assert (first.values != second.values).any()
     assert first.topology == second.topology
+
+
+KINDS: dict[str, Any] = {
+    "recurrent": True,
+    "dynamics": ["static", "leaky", "cfc"],
+    "plasticity": ["none", "hebbian"],
+}
+
+
+def kinds(genome: Genome) -> tuple[object, ...]:
+    return (
+        genome.node_id.tolist(),
+        genome.node_extra["dynamics"].tolist(),
+        genome.source.tolist(),
+        genome.target.tolist(),
+        genome.connection_extra["rule"].tolist(),
+    )
+
+
+def by_gene(genome: Genome) -> dict[tuple[int, ...], tuple[float, float]]:
+    """Return kind and bias of each node, and kind and weight of each connection."""
+    extra = genome.node_extra["dynamics"], genome.connection_extra["rule"]
+    nodes = zip(genome.node_id.tolist(), extra[0].tolist(), genome.bias.tolist(), strict=True)
+    columns = genome.source, genome.target, extra[1], genome.weight
+    links = zip(*(column.tolist() for column in columns), strict=True)
+    found: dict[tuple[int, ...], tuple[float, float]] = {(i,): (k, b) for i, k, b in nodes}
+    return found | {(s, t): (k, w) for s, t, k, w in links}
+
+
+def mutants(**sections: Any) -> list[tuple[Genome, Genome]]:
+    """Return parents and mutants of 100 rounds whose starts are soon over."""
+    strategy = {"name": "racing", "population": 40, "patience": 1, "grace": 0, "again_rate": 0.0}
+    found = []
+    with python(weight, strategy=strategy, **sections) as evolution:
+        for _ in range(100):
+            networks = evolution.ask()
+            view, brood = evolution.pool.view(), evolution.pool.brood_view(evolution._pending[0])
+            for k in np.flatnonzero(brood.operator == Operator.GROW_WIRED).tolist():
+                (parent,) = np.flatnonzero(view.id == brood.parent_a[k]).tolist()
+                found.append((view.genome(parent), brood.genome(k)))
+            evolution.tell([weight(network) for network in networks])
+    return found
+
+
+class TestTimeAndLearning:
+    def test_mutants_change_in_their_kinds_and_keep_the_weights_of_their_parents(self) -> None:
+        changed = {"dynamics": 0, "rule": 0}
+        for parent, child in mutants(
+            genome=KINDS, mutation={"change_dynamics_rate": 1.0, "change_plasticity_rate": 1.0}
+        ):
+            old, new = by_gene(parent), by_gene(child)
+            for gene in old.keys() & new.keys():
+                kind = "dynamics" if len(gene) == 1 else "rule"
+                changed[kind] += old[gene][0] != new[gene][0]
+                assert old[gene][1] == new[gene][1]
+        assert changed["dynamics"] >= 10
+        assert changed["rule"] >= 10
+
+    def test_networks_of_one_structure_with_other_kinds_are_two_topologies(self) -> None:
+        with python(weight, genome=KINDS) as evolution:
+            evolution.step()
+            view = evolution.pool.view()
+            found = [view.genome(k) for k in range(len(view))]
+        slots = [Slot(genome, biases=True).topology for genome in found]
+        assert len(set(slots)) == len({repr(kinds(genome)) for genome in found}) > 1
+
+    def test_one_and_two_workers_find_the_same(self) -> None:
+        ids = []
+        for workers in (1, 2):
+            sections = QUIET | {
+                "run": {"generations": 40, "seed": 3, "stop_when_solved": False},
+                "task": {"name": "t-maze"},
+                "genome": KINDS,
+                "strategy": {"name": "racing"},
+                "evaluation": {"backend": "threads", "workers": workers},
+            }
+            with Evolution(sections) as evolution:
+                evolution.run()
+                view = evolution.pool.view()
+                ids.append([view.genome(k).genome_id for k in range(len(view))])
+        assert ids[0] == ids[1]
+
+    def test_inputs_that_come_in_are_without_effect_at_first(self) -> None:
+        came = 0
+        genome = {"recurrent": False, "initial_inputs": 1}
+        for parent, child in mutants(genome=genome, mutation={"add_input_rate": 1.0}):
+            new = (child.source < 2) & ~np.isin(child.source, parent.node_id)
+            assert (child.weight[new] == 0.0).all()
+            came += int(new.sum())
+        assert came > 0
 
 
 def test_failures_that_are_dropped_leave_the_others_samples_theirs() -> None:

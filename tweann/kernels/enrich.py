@@ -47,6 +47,7 @@ _CHANGE_PLASTICITY = int(MutationOperator.CHANGE_PLASTICITY)
 _CHANGE_MODULATORY = int(MutationOperator.CHANGE_MODULATORY)
 _FRESH, _MUTATE = int(Operator.FRESH), int(Operator.MUTATE)
 _CROSSOVER_MUTATE = int(Operator.CROSSOVER_MUTATE)
+_GROW, _GROW_WIRED = int(Operator.GROW), int(Operator.GROW_WIRED)
 _DELAY: Final = DYNAMICS.index("delay")
 _LEAKY: Final = DYNAMICS.index("leaky")
 
@@ -251,6 +252,18 @@ def vary(
 
 
 @kernel
+def clear_new_ends(genes: Genes, parent: int, child: int) -> None:
+    """Set the weights of connections from inputs, and to outputs, that ``parent`` has not to 0."""
+    n = genes.n_nodes[parent]
+    for i in range(genes.n_connections[child]):
+        source, target = genes.source[child, i], genes.target[child, i]
+        new_input = is_input(source) and find_node(genes.node_id[parent], n, source) < 0
+        new_output = target >= FIRST_OUTPUT and find_node(genes.node_id[parent], n, target) < 0
+        if new_input or new_output:
+            genes.weight[child, i] = 0.0
+
+
+@kernel
 def enrich(
     genes: Genes,
     litter: Litter,
@@ -263,8 +276,9 @@ def enrich(
 ) -> None:
     """Do to children ``start`` to ``stop`` what `kernels.breed.breed` leaves out.
 
-    Their new genes get kinds; those that are mutated are mutated in their optional columns, too. A fresh child of a warm
-    start keeps what its genome has.
+    Their new genes get kinds; those that are mutated, or grow, are mutated in their optional columns, too. Inputs and
+    outputs that come to one that grows are without effect at first, as all its growth is. A fresh child of a warm start
+    keeps what its genome has.
 
     Args:
         genes: the table; child blocks must have room for what mutation can add.
@@ -282,5 +296,8 @@ def enrich(
                 draw_kinds(genes, -1, child, b.mutation, p.columns, rng)
         else:
             draw_kinds(genes, litter.parent_a[i], child, b.mutation, p.columns, rng)
-        if operator in (_MUTATE, _CROSSOVER_MUTATE):
+        grows = operator in (_GROW, _GROW_WIRED)
+        if grows or operator in (_MUTATE, _CROSSOVER_MUTATE):
             litter.applied[i] |= vary(genes, child, litter.strength[i], b.mutation, p, rng, counts)
+        if grows:
+            clear_new_ends(genes, litter.parent_a[i], child)
