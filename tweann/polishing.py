@@ -13,7 +13,7 @@ import numpy as np
 from tweann import assembly
 from tweann.config import load
 from tweann.errors import ConfigError, MissingExtraError
-from tweann.genes import Float, Genes
+from tweann.genes import Bool, Float, Genes
 from tweann.genome import Genome
 from tweann.kernels.breed import get_values, set_values
 from tweann.kernels.ids import HASH_BITS
@@ -113,32 +113,36 @@ def polish(
     n_values = int(get_values(genes, 0, values))
     values, free = values[:n_values], marks[:n_values]
 
-    def evaluate(samples: list[Float]) -> Float:
-        """(k,) fitness of k vectors of the free values, NaN for failures."""
+    def evaluate(samples: list[Float]) -> tuple[Float, Bool]:
+        """(k,) fitness of k vectors of the free values, NaN for failures, and whether they solve the task."""
         table = Genes._make(np.repeat(column, len(samples), axis=0) for column in genes)
         for k, sample in enumerate(samples):
             whole = values.copy()
             whole[free] = sample
             set_values(table, k, whole, bound)
         slice_ = NetworkSlice(table, np.arange(len(samples)), layout, scaling)
-        return task.evaluate(slice_, keys).fitness
+        result = task.evaluate(slice_, keys)
+        return result.fitness, result.solved
 
-    best, found = values[free].copy(), float(evaluate([values[free]])[0])
+    (fitness,), (solved,) = evaluate([values[free]])
+    best, found, solves = values[free].copy(), float(fitness), bool(solved)
     before, done, interrupted = found, 1, False
     kind = cmaes.CMA if n <= FULL_COVARIANCE else cmaes.SepCMA
     bounds = np.tile([-bound, bound], (n, 1))
     search = kind(mean=np.clip(best, -bound, bound), sigma=sigma, bounds=bounds, seed=seed)
     try:
         while done < evaluations and not search.should_stop():
-            samples = [search.ask() for _ in range(search.population_size)]
-            fitness = evaluate(samples)
-            done += len(samples)
+            n_samples = min(search.population_size, evaluations - done)
+            samples = [search.ask() for _ in range(n_samples)]
+            fitness, solved = evaluate(samples)
+            done += n_samples
             k = int(np.argmax(np.where(np.isnan(fitness), -np.inf, fitness)))
             if fitness[k] > found or (math.isnan(found) and not math.isnan(fitness[k])):
-                best, found = samples[k], float(fitness[k])
-            # it minimises; a failure is as bad as can be told apart
-            losses = np.where(np.isnan(fitness), np.finfo(np.float64).max, -fitness)
-            search.tell(list(zip(samples, losses.tolist(), strict=True)))
+                best, found, solves = samples[k], float(fitness[k]), bool(solved[k])
+            if n_samples == search.population_size:  # the last generation may be cut short
+                # it minimises; a failure is as bad as can be told apart
+                losses = np.where(np.isnan(fitness), np.finfo(np.float64).max, -fitness)
+                search.tell(list(zip(samples, losses.tolist(), strict=True)))
             if on_progress is not None:
                 on_progress(done, found)
     except KeyboardInterrupt:
@@ -146,12 +150,9 @@ def polish(
     whole = values.copy()
     whole[free] = best
     genome = with_values(champion, whole)
-    networks = genome.as_slice(layout, scaling)
     if task.tests_champion:
-        solved = task.test_champion(networks).solved
-    else:
-        solved = bool(task.evaluate(networks, keys).solved[0])
-    return Polished(genome, before, found, done, solved, interrupted)
+        solves = task.test_champion(genome.as_slice(layout, scaling)).solved
+    return Polished(genome, before, found, done, solves, interrupted)
 
 
 def with_values(genome: Genome, values: Float) -> Genome:
