@@ -33,10 +33,15 @@ QUICK: dict[str, Any] = {
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody uses now."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        return int(holder.getsockname()[1])
+    """Return a port of loopback that nobody uses now.
+
+    Below those that systems give to outgoing connections: such a one may be taken again at any time.
+    """
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as holder, suppress(OSError):
+            holder.bind(("127.0.0.1", port))
+            return port
 
 
 def endpoint() -> str:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -420,13 +420,13 @@ def test_what_a_full_disk_keeps_out_waits_and_is_written_later(tmp_path: Path) -
     ((most,),) = connection.execute("PRAGMA max_page_count").fetchall()
     connection.execute("PRAGMA max_page_count = 1")  # full, as far as SQLite knows
     large = [Event(k, "plugin.note", k, {"text": "x" * 20_000}) for k in range(4)]
-    for n in range(4):
+    for event in large:
+        with suppress(NotNowError):  # of a commit that an earlier call began
+            storage.append([event])
         with pytest.raises(
             NotNowError, match=r"cannot write .*run\.db: .* is full; .*free some space"
         ):
-            storage.append(large[n : n + 1])
-    with pytest.raises(NotNowError, match="full"):
-        storage.flush()
+            storage.flush()
     assert read(tmp_path / "run.db", "SELECT count(*) FROM events") == [(0,)]
     connection.execute(f"PRAGMA max_page_count = {most}")
     storage.flush()
