@@ -47,15 +47,21 @@ def traces(config: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def test_workers_and_back_ends_change_no_bit() -> None:
-    config = sections(population=150, generations=4)
-    expected = traces(config)
-    for evaluation in (
-        {"backend": "threads", "workers": 1},
-        {"backend": "threads", "workers": 2},
-        {"backend": "processes", "workers": 2},
-    ):
-        assert repr(traces(config | {"evaluation": evaluation})) == repr(expected)
+@pytest.fixture(scope="module")
+def serial() -> str:
+    return repr(traces(sections(population=150, generations=4)))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # what dask leaves to the collector
+@pytest.mark.parametrize(
+    ("backend", "workers"), [("threads", 1), ("threads", 2), ("processes", 2), ("dask", 2)]
+)
+def test_workers_and_back_ends_change_no_bit(serial: str, backend: str, workers: int) -> None:
+    if backend == "dask":
+        pytest.importorskip("distributed")
+    evaluation = {"backend": backend, "workers": workers}
+    config = sections(population=150, generations=4) | {"evaluation": evaluation}
+    assert repr(traces(config)) == serial
 
 
 @pytest.mark.parametrize("generation", [0, 3])
