@@ -35,6 +35,8 @@ bench: .venv/peers.stamp
 bench-quick: .venv/peers.stamp .venv/test.stamp
 	$(BIN)/python bench/peers.py --quick
 	$(BIN)/python bench/shares.py --generations 5
+	$(BIN)/python bench/memory_tasks.py --quick
+	$(BIN)/python bench/memory_long.py --quick
 	$(BIN)/pytest bench --benchmark-disable
 
 # mypy follows imports by folder, and tweann.strategies is not where its name says until it is installed for real;
