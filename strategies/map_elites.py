@@ -173,7 +173,7 @@ class MapElites:
         if m == 0:
             return BreedingPlan.fresh(n)
         a, b = rng.integers(0, m, (2, n))
-        operator = _OPERATORS[np.searchsorted(self._shares, rng.random(n), "right")]
+        operator = _OPERATORS.take(self._shares.searchsorted(rng.random(n), "right"))
         b[operator == _MUTATE] = -1
         if s.random_rate:
             fresh = operator == _FRESH

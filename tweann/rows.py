@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tweann.genes import Int, Origin, Role
-from tweann.kernels.replace import find_replaced, replace_columns
+from tweann.kernels.replace import find_replaced, replace_columns, replace_rows
 
 #: The columns that every row has: type and the value before anything is known.
 ROW_COLUMNS: dict[str, tuple[DTypeLike, Any]] = {
@@ -71,7 +71,9 @@ class RowFormat:
 
     def make(self, n: int) -> Rows:
         """Return ``n`` rows of nothing known."""
-        matrices = [blank.repeat(n, axis=1) for blank in self._blanks]
+        matrices = [np.empty((len(blank), n), blank.dtype) for blank in self._blanks]
+        for matrix, blank in zip(matrices, self._blanks, strict=True):
+            matrix[:] = blank
         wide = {name: np.zeros((n, d)) for name, d in self.widths.items()}
         return Rows(self, matrices, wide, n)
 
@@ -159,5 +161,5 @@ class Rows(Mapping[str, NDArray[Any]]):
             replace_columns(a, b, changed, children)
         for name, a in wide.items():
             if a.shape[1]:
-                a[changed] = other._wide[name][children]
+                replace_rows(a, other._wide[name], changed, children)
         return Rows(self._format, matrices, wide, index.size)

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tweann.genes import Int
+from tweann.genes import Float, Int
 from tweann.kernels._jit import kernel
 
 
@@ -44,3 +44,16 @@ def replace_columns(to: NDArray[Any], source: NDArray[Any], changed: Int, childr
     for column in range(to.shape[0]):
         for i in range(changed.size):
             to[column, changed[i]] = source[column, children[i]]
+
+
+@kernel
+def replace_rows(to: Float, source: Float, changed: Int, children: Int) -> None:
+    """Copy ``source[children]`` to ``to[changed]``.
+
+    Args:
+        to, source: (rows, d).
+        changed, children: (n,) rows of each.
+    """
+    for i in range(changed.size):
+        for k in range(to.shape[1]):
+            to[changed[i], k] = source[children[i], k]

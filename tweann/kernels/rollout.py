@@ -176,8 +176,8 @@ def evaluate_vectors(
     values: Float,
     score: Float,
     out: RolloutResults,
-) -> None:
-    """Evaluate genomes as vectors of weights and biases, in gene order.
+) -> bool:
+    """Evaluate genomes as vectors of weights and biases, in gene order; return whether all fitness and descriptors are finite.
 
     Args:
         genes, blocks: the genomes.
@@ -189,7 +189,7 @@ def evaluate_vectors(
         score: (2 + d + m,) room.
         out: (n,) written.
     """
-    d = out.descriptor.shape[1]
+    d, finite = out.descriptor.shape[1], True
     for k in range(blocks.size):
         n = get_values(genes, blocks[k], values)
         score[:] = 0.0
@@ -199,7 +199,10 @@ def evaluate_vectors(
         out.solved[k] = valid and score[1] != 0.0
         out.flags[k] = 0 if valid else _INVALID
         out.steps[k] = 1
+        finite = finite and valid
         for i in range(d):
             out.descriptor[k, i] = score[2 + i]
+            finite = finite and np.isfinite(score[2 + i])
         for i in range(out.objectives.shape[1]):
             out.objectives[k, i] = score[2 + d + i]
+    return bool(finite)

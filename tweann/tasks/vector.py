@@ -69,11 +69,12 @@ class VectorTask(Task):
         )
         score = np.zeros(2 + result.descriptor.shape[1] + result.objectives.shape[1])
         key = keys.episodes(1)[0]
-        evaluate_vectors(
+        finite = evaluate_vectors(
             genes, blocks, self._function, self._params, key, np.empty(room), score, out
         )
         if self._solved_at is not None:
             result.solved[:] = result.fitness >= self._solved_at
         result.validation[:] = result.fitness
-        result.fail_invalid(f"task {self.info.name}: the score is not a finite number")
+        if not finite:
+            result.fail_invalid(f"task {self.info.name}: the score is not a finite number")
         return result
