@@ -36,6 +36,12 @@ def describe(values: Float, params: Float, key: np.uint64, out: Float) -> None:
     out[2] = next_uniform(rng)
 
 
+@task_vector
+def reciprocal(values: Float, params: Float, key: np.uint64, out: Float) -> None:
+    """Describe by what is infinite at 0."""
+    out[0], out[2] = values[0], 1.0 / values[0]
+
+
 # A counter that goes up by the action until it is above the limit. State: counter, steps, the start's draw.
 
 

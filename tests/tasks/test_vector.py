@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from task_networks import KEYS, linear, slice_of
-from task_toys import describe, shifted_sphere
+from task_toys import describe, reciprocal, shifted_sphere
 
 from tweann.errors import ConfigError
 from tweann.genes import Flag
@@ -79,6 +79,16 @@ def test_a_score_that_is_no_number_is_a_failure_with_a_reason() -> None:
     assert math.isnan(found.fitness[0])
     assert found.flags.tolist() == [Flag.INVALID, 0]
     assert "sphere" in found.reasons[0]
+
+
+def test_a_descriptor_that_is_no_number_is_a_failure_with_a_reason() -> None:
+    info = TaskInfo("reciprocal", 1, "vector", (), ("x",), descriptor=(("d", 0, 1),))
+    task = VectorTask(info, reciprocal)
+    found = task.evaluate(slice_of(task, vector([2.0]), vector([0.0])), KEYS)
+    assert found.fitness[0] == 2.0
+    assert math.isnan(found.fitness[1])
+    assert found.flags.tolist() == [0, Flag.INVALID]
+    assert "descriptor" in found.reasons[1]
 
 
 def test_a_function_that_is_not_compiled_is_refused() -> None:
