@@ -226,10 +226,11 @@ def compare(name: str, n_seeds: int, checkpoints: list[int], console: Console) -
     ours(problem, True, 1, [2])  # compiles, or reads what was compiled
     for line in (False, True):
         operator = "iso+line" if line else "Gaussian"
-        pairs = [
-            (ours(problem, line, seed, checkpoints), theirs(problem, line, seed, checkpoints))
-            for seed in range(FIRST_SEED, FIRST_SEED + n_seeds)
-        ]
+        pairs, shared = [], []
+        for seed in range(FIRST_SEED, FIRST_SEED + n_seeds):
+            alone, other = (side(problem, line, seed, checkpoints) for side in (ours, theirs))
+            pairs.append((alone, other))
+            shared.append(ours(problem, line, seed, checkpoints, 0).evaluations_per_second)
         early = range(FIRST_SEED + n_seeds, FIRST_SEED + EARLY_SEEDS * n_seeds)
         more = [
             (
@@ -263,10 +264,6 @@ def compare(name: str, n_seeds: int, checkpoints: list[int], console: Console) -
         mine, other = (
             [side.evaluations_per_second for side in sides] for sides in zip(*pairs, strict=True)
         )
-        shared = [
-            ours(problem, line, FIRST_SEED + i, checkpoints[-1:], 0).evaluations_per_second
-            for i in range(2)
-        ]
         speed = {"one_thread": max(mine), "all_cores": max(shared), "pyribs": max(other)}
         for name in ("one_thread", "all_cores"):
             figures = (f"{speed[name]:,.0f}", f"{speed['pyribs']:,.0f}")

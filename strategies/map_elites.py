@@ -32,7 +32,6 @@ _CROSSOVER, _SET_VALUES = np.uint8(Operator.CROSSOVER), np.uint8(Operator.SET_VA
 _CROSSOVER_MUTATE = np.uint8(Operator.CROSSOVER_MUTATE)
 #: In the order of their shares.
 _OPERATORS: Final = np.array([_CROSSOVER, _SET_VALUES, _MUTATE, _FRESH])
-_KEYS: Final = 2**64 - 1
 #: Cells for each place that a hash table needs, up to which every cell has its own.
 _SPARSE: Final = 2
 
@@ -195,7 +194,7 @@ class MapElites:
         used = parents if line.all() else parents[line]
         width = int((genes.n_connections.take(used) + genes.n_nodes.take(used)).max())
         values = np.empty((n, width))
-        keys = rng.integers(0, _KEYS, n, dtype=np.uint64, endpoint=True)
+        keys = np.frombuffer(bytearray(rng.bytes(8 * n)), np.uint64)
 
         def vary(start: int, stop: int) -> None:
             iso_lines(

@@ -317,6 +317,8 @@ class Evaluator:
 
 def slices_of(n: int, pieces: int, capacity: int) -> list[tuple[int, int]]:
     """Cut ``n`` into at most ``pieces`` slices, (start, stop) each, of which ``capacity`` at a time are of one size."""
+    if pieces == 1:
+        return [(0, n)] if n else []
     ends = list(accumulate(_SHARES[i // capacity] for i in range(pieces)))
     edges = [0, *(n * end // ends[-1] for end in ends)]
     return [(start, stop) for start, stop in pairwise(edges) if start < stop]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import pairwise
 from time import perf_counter
 from typing import Final
 
@@ -47,18 +48,20 @@ class Workers:
         cost = self._costs.get(work)
         seconds = n * (_GUESS if cost is None else cost)
         slices = max(1, min(self.n, int(seconds / self._least_seconds)))
-        edges = [n * i // slices for i in range(slices + 1)]
-        futures = [
-            self._executor.submit(function, edges[i], edges[i + 1]) for i in range(1, slices)
-        ]
+        stop, futures = n, list[Future[None]]()
+        if slices > 1:
+            edges = [n * i // slices for i in range(slices + 1)]
+            stop, submit = edges[1], self._executor.submit
+            futures = [submit(function, start, end) for start, end in pairwise(edges[1:])]
         began = perf_counter()
         try:
-            function(edges[0], edges[1])
-            if edges[1]:
-                found = (perf_counter() - began) / edges[1]
+            function(0, stop)
+            if stop:
+                found = (perf_counter() - began) / stop
                 self._costs[work] = found if cost is None else min(found, _RISE * cost)
         finally:
-            wait(futures)  # whatever happens: nobody may still write when this returns
+            if futures:
+                wait(futures)  # whatever happens: nobody may still write when this returns
         for future in futures:
             future.result()
 
