@@ -107,7 +107,8 @@ class Rows(Mapping[str, NDArray[Any]]):
                 column = self._wide[name][: self.n]
             else:
                 matrix, row, dtype = place
-                column = self._matrices[matrix][row, : self.n].view(dtype)
+                whole = self._matrices[matrix][row]
+                column = (whole if whole.size == self.n else whole[: self.n]).view(dtype)
             self._columns[name] = column
         return column
 
