@@ -493,13 +493,14 @@ def count_inputs(genome: Genome) -> int:
 
 def _kinds(genome: Genome) -> Int:
     """Return (n, 2) the codes of all kinds, in gene order, each with a number that stands for what it is of."""
-    extra = {**genome.node_extra, **genome.connection_extra}
-    found = [
-        np.stack((extra[name].astype(np.int64), np.full(extra[name].size, -2 - i)), axis=1)
-        for i, name in enumerate(_KINDS)
-        if name in extra
-    ]
-    return np.concatenate((np.empty((0, 2), np.int64), *found))
+    found = [np.empty((0, 2), np.int64)]
+    for i, name in enumerate(_KINDS):
+        codes = genome.node_extra.get(name)
+        if codes is None and name in genome.connection_extra:
+            codes = genome.connection_extra[name][genome.enabled]
+        if codes is not None:
+            found.append(np.stack((codes.astype(np.int64), np.full(codes.size, -2 - i)), axis=1))
+    return np.concatenate(found)
 
 
 def _hash(keys: Int) -> int:
