@@ -223,9 +223,10 @@ class MapElites:
         index, cell = np.empty(total, np.int64), np.empty(total, np.int64)
         fitness = np.empty(total)
         n, self._n_placed = place(
-            len(pool),
-            np.concatenate((pool["cell"], cells)),
-            np.concatenate((pool.fitness, brood.fitness)),
+            pool["cell"],
+            pool.fitness,
+            cells,
+            brood.fitness,
             slots.size < self._cells.n_cells,
             slots,
             index,

@@ -497,7 +497,9 @@ class Evolution:
         n, first = len(brood), int(rows["id"][0])
         told = self._evaluator.without_failures(brood)
         children = Children(rows, told.rows["id"], brood.applied, fitness)
-        before = self.pool.rows["id"].copy()
+        before = self.pool.rows["id"]
+        if self._recorder.lineage is not None:
+            before = before.copy()  # `keep` may write over it
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(told))
         self.pool.keep(
             survivors.index,

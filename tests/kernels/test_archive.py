@@ -80,17 +80,16 @@ def placed(
     scatter: bool = True,
 ) -> tuple[list[tuple[int, int, float]], int]:
     """Return (number, cell, fitness) of each row, and how many children are among them."""
-    both = [*elites, *children]
-    total = len(both)
+    total = len(elites) + len(children)
     size = 1 << max(2 * total - 1, 1).bit_length() + extra
-    slots = np.full(size, 7, np.int32)
     index, cell, fitness = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total)
     n, among = place(
-        len(elites),
-        np.array([c for c, _ in both], dtype=np.int64),
-        np.array([f for _, f in both], dtype=np.float64),
+        np.array([c for c, _ in elites], dtype=np.int64),
+        np.array([f for _, f in elites], dtype=np.float64),
+        np.array([c for c, _ in children], dtype=np.int64),
+        np.array([f for _, f in children], dtype=np.float64),
         scatter,
-        slots,
+        np.full(size, 7, np.int32),
         index,
         cell,
         fitness,

@@ -69,9 +69,10 @@ def find_slot(cell: int, scatter: bool, slots: Int32, cells: Int) -> int:
 
 @kernel
 def place(
-    n_rows: int,
     cell: Int,
     fitness: Float,
+    child_cell: Int,
+    child_fitness: Float,
     scatter: bool,
     slots: Int32,
     index: Int,
@@ -84,35 +85,37 @@ def place(
     new cells come behind, so the order is the same however the cells are numbered.
 
     Args:
-        n_rows: how many are in the archive already, each in a cell of its own.
-        cell: (n_rows + n,) of the elites, then of the children; below 0: not to be placed.
-        fitness: (n_rows + n,); a child with NaN is not placed.
+        cell, fitness: (m,) of those in the archive already, each in a cell of its own.
+        child_cell: (n,); below 0: not to be placed.
+        child_fitness: (n,); a child with NaN is not placed.
         scatter: as for `find_slot`.
-        slots: room for a hash table, a power of two of places and at least twice n_rows + n.
-        index: (n_rows + n,) written: who holds each row.
-        out_cell, out_fitness: (n_rows + n,) written: cell and fitness of these.
+        slots: room for a hash table, a power of two of places and at least twice m + n.
+        index: (m + n,) written: who holds each row; children count from m on.
+        out_cell, out_fitness: (m + n,) written: cell and fitness of these.
 
     Returns:
         How many rows there are now, and how many children are among them.
     """
+    m = cell.size
     for i in range(slots.size):
         slots[i] = -1
-    for row in range(n_rows):
+    for row in range(m):
         slots[find_slot(cell[row], scatter, slots, cell)] = row
         index[row], out_cell[row], out_fitness[row] = row, cell[row], fitness[row]
-    n = n_rows
-    for child in range(n_rows, cell.size):
-        if cell[child] < 0 or np.isnan(fitness[child]):
+    n = m
+    for child in range(child_cell.size):
+        wanted, value = child_cell[child], child_fitness[child]
+        if wanted < 0 or np.isnan(value):
             continue
-        at = find_slot(cell[child], scatter, slots, out_cell)
+        at = find_slot(wanted, scatter, slots, out_cell)
         row = slots[at]
         if row < 0:
             slots[at] = n
-            index[n], out_cell[n], out_fitness[n] = child, cell[child], fitness[child]
+            index[n], out_cell[n], out_fitness[n] = m + child, wanted, value
             n += 1
-        elif fitness[child] > out_fitness[row]:
-            index[row], out_fitness[row] = child, fitness[child]
+        elif value > out_fitness[row]:
+            index[row], out_fitness[row] = m + child, value
     placed = 0
     for row in range(n):
-        placed += index[row] >= n_rows
+        placed += index[row] >= m
     return n, placed
