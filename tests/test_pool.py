@@ -284,6 +284,13 @@ class TestKeep:
 
 
 class TestViews:
+    @pytest.mark.parametrize("dtype", [np.complex128, "U3", object])
+    def test_a_strategys_column_is_of_plain_numbers(self, dtype: Any) -> None:
+        with pytest.raises(
+            PluginError, match=r"column 'mine' is of .*: expected a number of at most 8 bytes"
+        ):
+            GenomePool(ROOMY, {"mine": dtype})
+
     def test_columns_are_read_only_and_what_is_not_there_is_said(self) -> None:
         nursery = Nursery(GenomePool(ROOMY, n_descriptor=2, n_objectives=3))
         view = nursery.fill(4).view()

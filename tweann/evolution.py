@@ -497,10 +497,10 @@ class Evolution:
         n, first = len(brood), int(rows["id"][0])
         told = self._evaluator.without_failures(brood)
         children = Children(rows, told.rows["id"], brood.applied, fitness)
-        before = self.pool.rows["id"]
-        if self._recorder.lineage is not None:
-            before = before.copy()  # `keep` may write over it
         survivors = self._strategy.tell(self.pool.view(), self.pool.brood_view(told))
+        before, index = self.pool.rows["id"], survivors.index
+        if self._recorder.lineage is not None:  # `keep` may write over both
+            before, index = before.copy(), np.array(index)
         self.pool.keep(
             survivors.index,
             survivors.role,
@@ -509,7 +509,7 @@ class Evolution:
             f"strategy {self.config.strategy.name}",
         )
         self._pending.remove(brood)
-        selection = before, survivors.index, self.pool.rows["species"]
+        selection = before, index, self.pool.rows["species"]
         self._recorder.told(children, selection, self.generation, self._alive)
         if not self._in_order:
             self._arrivals.append(first)

@@ -177,6 +177,12 @@ class GenomePool:
         clash = set(columns or {}) & taken
         if clash:
             raise PluginError(f"the strategy's columns {sorted(clash)} are the core's: rename them")
+        for name, dtype in (columns or {}).items():
+            kind = np.dtype(dtype)
+            if kind.kind not in "biuf" or kind.itemsize > 8:
+                raise PluginError(
+                    f"the strategy's column {name!r} is of {kind}: expected a number of at most 8 bytes"
+                )
         self.layout = layout
         self.workers = workers or Workers(1)
         self._own: dict[str, DTypeLike] = dict(columns or {})
