@@ -25,7 +25,7 @@ from tweann.tasks.base import EvaluationKeys, Evaluations, Opponents
 
 #: The slices of a brood for each worker, at most, and how large they are beside each other: each costs some 100 µs, and
 #: the small ones at the end even out what the large ones left uneven.
-_SHARES = (5, 2, 1)
+_SHARES = (8, 3, 1)
 #: Seconds of work that are worth a slice of their own.
 _SLICE_SECONDS = 0.0005
 #: The measured cost of an evaluation grows by no more at a time: one that waited for a core, or for the interpreter's
