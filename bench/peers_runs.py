@@ -49,7 +49,8 @@ def evaluate_on(backend: ThreadsBackend, task: SinglePole, networks: NetworkSlic
         part = NetworkSlice(networks.genes, blocks, networks.layout, networks.scaling)
         return Job(start, stop, lambda: task.evaluate(part, KEYS))
 
-    cut = slices_of(len(networks), 3 * backend.capacity, backend.capacity)
+    capacity = backend.capacity
+    cut = slices_of(len(networks), 1 if capacity == 1 else 3 * capacity, capacity)
     jobs = [job(start, stop) for start, stop in cut]
     for each in jobs:
         backend.submit(each)

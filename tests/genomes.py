@@ -353,6 +353,7 @@ def decoded(
         edge_start=np.full(n + 1, -7),
         kind=np.full(n, 255, np.uint8),
         edge_stop=np.full(nodes, 2**32 - 1, np.uint32),
+        group_stop=np.full(nodes, 2**32 - 1, np.uint32),
         activation=np.full(nodes, 255, np.uint8),
         aggregation=np.full(nodes, 255, np.uint8),
         bias=np.full(nodes, np.nan),

@@ -86,6 +86,7 @@ def decode_genomes(genes: Genes, blocks: Int, layout: Layout) -> NetworkBatch:
         edge_start=np.empty(n + 1, np.int64),
         kind=np.empty(n, np.uint8),
         edge_stop=np.empty(nodes, np.uint32),
+        group_stop=np.empty(nodes, np.uint32),
         activation=np.empty(nodes, np.uint8),
         aggregation=np.empty(nodes, np.uint8),
         bias=np.empty(nodes),
@@ -122,6 +123,7 @@ def one_network(batch: NetworkBatch, k: int) -> NetworkBatch:
 
 _OF_NODES: Final = (
     "edge_stop",
+    "group_stop",
     "activation",
     "aggregation",
     "bias",
@@ -213,11 +215,13 @@ class Network:
         reset(self._batch, 0, self._state)
         self._program = (
             self._batch.edge_stop,
+            self._batch.group_stop,
             self._batch.activation,
             self._batch.bias,
             self._batch.source,
             self._batch.weight,
             self._values,
+            self._state.sums,
             layout.custom,
         )
 

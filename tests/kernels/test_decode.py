@@ -34,6 +34,7 @@ def network(batch: NetworkBatch, k: int) -> dict[str, Any]:
         start = stop
     assert start == batch.edge_start[k + 1]
     return {
+        "groups": [int(batch.group_stop[n]) for n in nodes],
         "activation": [ACTIVATIONS[batch.activation[n]] for n in nodes],
         "aggregation": [AGGREGATIONS[batch.aggregation[n]] for n in nodes],
         "bias": [float(batch.bias[n]) for n in nodes],
@@ -42,8 +43,22 @@ def network(batch: NetworkBatch, k: int) -> dict[str, Any]:
     }
 
 
-def expected(twin: Network) -> dict[str, Any]:
+def groups(twin: Network, n_inputs: int) -> list[int]:
+    """Return where the group of each node ends, for those that begin one; 0 for others."""
+    stops, start = [0] * len(twin.nodes), 0
+    for i, node in enumerate(twin.nodes):
+        read = {source - n_inputs for source, _ in node.edges}
+        waits = any(start <= j < i for j in read)
+        other = (node.activation == "tanh") != (twin.nodes[start].activation == "tanh")
+        if waits or other:
+            stops[start], start = i, i
+    stops[start] = len(twin.nodes)
+    return stops
+
+
+def expected(twin: Network, n_inputs: int) -> dict[str, Any]:
     return {
+        "groups": groups(twin, n_inputs),
         "activation": [n.activation for n in twin.nodes],
         "aggregation": [n.aggregation for n in twin.nodes],
         "bias": [n.bias for n in twin.nodes],
@@ -65,14 +80,16 @@ def test_a_slice_decodes_to_the_twins_networks_in_order(drawn: list[Case], seed:
     genes, blocks, _ = pack([c.genome for c in drawn], seed)
     batch = decoded(genes, blocks, n_inputs, n_outputs)
     for k, case in enumerate(drawn):
-        assert network(batch, k) == expected(decode_twin(case.genome, n_inputs, n_outputs))
+        assert network(batch, k) == expected(
+            decode_twin(case.genome, n_inputs, n_outputs), n_inputs
+        )
 
 
 @pytest.mark.parametrize("n_hidden", [0, 1, 2, 3, 7, 11, 27, 58, 59, 60, 251, 700])
 def test_genomes_of_any_size_decode_to_the_twins_networks(n_hidden: int) -> None:
     """Sizes around powers of two fill the table of ids to its limit."""
     genome = random_genome(n_hidden, n_hidden, 5 + 2 * n_hidden, activations=ACTIVATIONS)
-    assert decode_one(genome, 3, 2) == expected(decode_twin(genome, 3, 2))
+    assert decode_one(genome, 3, 2) == expected(decode_twin(genome, 3, 2), 3)
 
 
 @PROPERTY
@@ -99,12 +116,26 @@ def test_a_chain_whose_last_link_is_disabled_is_left_out_as_a_whole() -> None:
         ],
     )
     assert decode_one(genome, 1, 1) == {
+        "groups": [1],
         "activation": ["tanh"],
         "aggregation": ["sum"],
         "bias": [0.5],
         "edges": [[]],
         "kind": 0,
     }
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("activations", [("tanh",), ("tanh", "tanh", "tanh", "relu")])
+def test_nodes_of_a_group_do_not_wait_for_each_other(
+    seed: int, activations: tuple[str, ...]
+) -> None:
+    genome = random_genome(seed, 60, 200, recurrent=seed % 2 == 0, activations=activations)
+    got = decode_one(genome, 3, 2)
+    assert got == expected(decode_twin(genome, 3, 2), 3)
+    stops = [stop for stop in got["groups"] if stop]
+    assert stops[-1] == len(got["groups"])
+    assert len(stops) < len(got["groups"])  # some are larger than one node
 
 
 def test_nodes_and_edges_keep_the_order_of_genes() -> None:

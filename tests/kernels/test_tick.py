@@ -376,6 +376,44 @@ def test_lanes_give_the_bits_of_single_ticks_for_every_kind_of_node(
     assert_lanes_equal_ticks(net, inputs)
 
 
+@pytest.mark.parametrize("n_hidden", [10, 13, 14, 15, 25, 60])
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("weight", [1.0, 1e200])
+def test_networks_that_run_in_groups_give_the_bits_of_lanes(
+    n_hidden: int, recurrent: bool, weight: float
+) -> None:
+    """Lanes go node by node. With large weights values overflow in the middle of groups."""
+    activations = ("tanh", "tanh", "tanh", "identity", "cube")
+    genome = random_genome(
+        n_hidden, n_hidden, 5 * n_hidden, recurrent=recurrent, activations=activations
+    )
+    for c in genome.connections:
+        c.weight *= weight
+    net = batch_of([genome], 3, 2)
+    inputs = np.random.default_rng(n_hidden).normal(0.0, 1.0, (5, 3, 8))
+    assert_lanes_equal_ticks(net, inputs)
+    nodes, edges = int(net.node_start[1]), int(net.edge_start[1])
+    values = np.zeros(3 + nodes)
+    alone = inputs[:, :, 0]
+    for row, (expected, spoilt) in zip(
+        alone, run(net, 0, alone.tolist(), rubbish_state(net)), strict=True
+    ):
+        activate_sums(
+            row,
+            net.edge_stop[:nodes],
+            net.group_stop[:nodes],
+            net.activation[:nodes],
+            net.bias[:nodes],
+            net.source[:edges],
+            net.weight[:edges],
+            values,
+            np.full(values.size, np.nan),
+            NO_CUSTOM,
+        )
+        assert values.tobytes() == expected
+        assert weight == 1.0 or spoilt
+
+
 def test_lanes_of_a_large_recurrent_network_stay_equal_for_many_ticks() -> None:
     """A chaotic network would show one differing bit within a few ticks."""
     genome = random_genome(3, 80, 500)
@@ -397,11 +435,13 @@ def test_a_single_call_gives_the_bits_of_a_tick_where_all_nodes_sum(data: st.Dat
         activate_sums(
             np.array(row),
             net.edge_stop[:nodes],
+            net.group_stop[:nodes],
             net.activation[:nodes],
             net.bias[:nodes],
             net.source[:edges],
             net.weight[:edges],
             values,
+            np.full(values.size, np.nan),
             NO_CUSTOM,
         )
         assert values.tobytes() == expected

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tweann.genes import COLUMN_GROUPS, Float, Genes, Int, UInt8
 from tweann.kernels._jit import kernel
-from tweann.kernels.activation import DIFFERENCE, IDENTITY, SUM
+from tweann.kernels.activation import DIFFERENCE, IDENTITY, SUM, TANH
 from tweann.kernels.dynamics import IZHIKEVICH, N_CONSTANTS, STATIC, write_constants
 from tweann.kernels.ids import FIRST_OUTPUT, is_input, is_output
 from tweann.kernels.plasticity import ABCD, HEBBIAN, N_COEFFICIENTS, NONE, STDP, TRACE
@@ -54,6 +54,9 @@ class NetworkBatch(NamedTuple):
     edge_stop: NDArray[
         np.uint32
     ]  #: (nodes,) where a node's edges end, counted from the network's first
+    group_stop: NDArray[
+        np.uint32
+    ]  #: (nodes,) of the first node of a group: where the group ends, counted from the network's first; else 0
     activation: UInt8  #: (nodes,)
     aggregation: UInt8  #: (nodes,)
     bias: Float  #: (nodes,)
@@ -141,18 +144,20 @@ def _link(genes: Genes, block: int, scratch: DecodeScratch) -> None:
         while scratch.table[at] >= 0:
             at = (at + 1) & mask
         scratch.table[at] = i
-    edge = 0
-    for i in range(n_nodes):
-        scratch.first_edge[i] = edge
-        node = genes.node_id[block, i]
-        while edge < n_connections and genes.target[block, edge] == node:
+    # Unsigned where it is hot: signed indices make the compiler allow for wrap-around.
+    one, wrap = np.uint64(1), np.uint64(mask)
+    edge, last = np.uint64(0), np.uint64(n_connections)
+    for j in range(np.uint64(n_nodes)):
+        scratch.first_edge[j] = edge
+        node = genes.node_id[block, j]
+        while edge < last and genes.target[block, edge] == node:
             if genes.enabled[block, edge]:
                 wanted = genes.source[block, edge]
-                at = np.int64((np.uint64(wanted) * _GOLDEN) >> shift)
-                while genes.node_id[block, scratch.table[at]] != wanted:
-                    at = (at + 1) & mask
-                scratch.read[edge] = scratch.table[at]
-            edge += 1
+                place = (np.uint64(wanted) * _GOLDEN) >> shift
+                while genes.node_id[block, np.uint32(scratch.table[place])] != wanted:
+                    place = (place + one) & wrap
+                scratch.read[edge] = scratch.table[place]
+            edge += one
     scratch.first_edge[n_nodes] = edge
 
 
@@ -171,9 +176,10 @@ def _mark(genes: Genes, block: int, scratch: DecodeScratch) -> None:
     while depth > 0:
         depth -= 1
         node = scratch.stack[depth]
-        for edge in range(scratch.first_edge[node], scratch.first_edge[node + 1]):
+        begin, end = np.uint64(scratch.first_edge[node]), np.uint64(scratch.first_edge[node + 1])
+        for edge in range(begin, end):
             if genes.enabled[block, edge]:
-                source = scratch.read[edge]
+                source = np.uint32(scratch.read[edge])
                 if scratch.slot[source] < 0:
                     scratch.slot[source] = 0
                     scratch.stack[depth] = source
@@ -210,15 +216,18 @@ def _emit(genes: Genes, block: int, scratch: DecodeScratch, out: NetworkBatch, k
         while written < slot - out.n_inputs:
             out.edge_stop[first_node + written] = edges
             written += 1
-        for edge in range(scratch.first_edge[i], scratch.first_edge[i + 1]):
+        begin, end = np.uint64(scratch.first_edge[i]), np.uint64(scratch.first_edge[i + 1])
+        to = np.uint64(first_edge + edges)
+        for edge in range(begin, end):
             if genes.enabled[block, edge]:
-                source = scratch.slot[scratch.read[edge]]
-                out.source[first_edge + edges] = source
-                out.weight[first_edge + edges] = genes.weight[block, edge]
-                out.edge_gene[first_edge + edges] = edge
-                edges += 1
+                source = scratch.slot[np.uint32(scratch.read[edge])]
+                out.source[to] = source
+                out.weight[to] = genes.weight[block, edge]
+                out.edge_gene[to] = edge
+                to += np.uint64(1)
                 if source >= slot:
                     kind |= RECURRENT
+        edges = np.int64(to) - first_edge
         at = first_node + slot - out.n_inputs
         out.activation[at] = genes.activation[block, i]
         out.aggregation[at] = genes.aggregation[block, i]
@@ -236,6 +245,33 @@ def _emit(genes: Genes, block: int, scratch: DecodeScratch, out: NetworkBatch, k
     out.kind[k] = kind
     out.node_start[k + 1] = first_node + total
     out.edge_start[k + 1] = first_edge + edges
+
+
+@kernel
+def _group(out: NetworkBatch, k: int) -> None:
+    """Divide the nodes of network ``k`` into groups: runs of nodes none of which reads another's value of this tick.
+
+    All nodes of a group have tanh, or none.
+    """
+    one = np.uint64(1)
+    first, last = np.uint64(out.node_start[k]), np.uint64(out.node_start[k + 1])
+    first_edge = np.uint64(out.edge_start[k])
+    group, begin = first, first_edge
+    slot, group_slot = np.uint64(out.n_inputs), np.uint64(out.n_inputs)
+    for node in range(first, last):
+        end = first_edge + np.uint64(out.edge_stop[node])
+        edge = end
+        while edge > begin and out.source[edge - one] >= slot:
+            edge -= one
+        # sources ascend, so the last forward edge reads the latest node
+        waits = edge > begin and out.source[edge - one] >= group_slot
+        if waits or (out.activation[node] == TANH) != (out.activation[group] == TANH):
+            out.group_stop[group] = node - first
+            group, group_slot = np.uint64(node), slot
+        out.group_stop[node] = 0
+        begin = end
+        slot += one
+    out.group_stop[group] = last - first
 
 
 @kernel
@@ -385,5 +421,6 @@ def decode(
         _link(genes, blocks[k], scratch)
         _mark(genes, blocks[k], scratch)
         _emit(genes, blocks[k], scratch, out, k)
+        _group(out, k)
         if p is not None:
             _emit_time(genes, blocks[k], scratch, p, out, k)

@@ -15,7 +15,7 @@ from tweann.kernels._jit import fused_kernel
 from tweann.kernels.decode import GENERAL, PLASTIC, NetworkBatch
 from tweann.kernels.learning import learn
 from tweann.kernels.rollout import RolloutParameters, scale_outputs
-from tweann.kernels.tick import NodeProgram, TickState, clean_inputs, reset, run_general, run_sums
+from tweann.kernels.tick import TickState, clean_inputs, program, reset, run_general, run_sums
 
 _NON_FINITE = int(Flag.NON_FINITE)
 
@@ -67,9 +67,8 @@ def think(
             if run_general(net, k, state, p.custom):
                 spoilt = True
         else:
-            nodes = NodeProgram(net.edge_stop, net.activation, net.bias, net.source, net.weight)
             edge = np.uint64(net.edge_start[k])
-            if run_sums(nodes, first, last, edge, n_inputs, values, p.custom):
+            if run_sums(program(net), first, last, edge, n_inputs, values, state.sums, p.custom):
                 spoilt = True
     stop = n_inputs + net.node_start[k + 1] - net.node_start[k]
     scale_outputs(values[stop - net.n_outputs : stop], p.scaling, action)

@@ -18,9 +18,9 @@ from tweann.kernels.decode import GENERAL, PLASTIC, NetworkBatch
 from tweann.kernels.learning import learn
 from tweann.kernels.random import UInt64Array
 from tweann.kernels.tick import (
-    NodeProgram,
     TickState,
     clean_inputs,
+    program,
     reset,
     run_general,
     run_sums,
@@ -107,7 +107,7 @@ def rollout(
     # What the innermost loop needs, taken out of its tuples once: that makes it twice as fast.
     state, params, action, values = scratch.task, p.params, scratch.action, scratch.network.values
     scaling, custom, n_inputs = p.scaling, p.custom, net.n_inputs
-    nodes = NodeProgram(net.edge_stop, net.activation, net.bias, net.source, net.weight)
+    nodes, sums = program(net), scratch.network.sums
     observation, learned = values[:n_inputs], scratch.learned
     d = out.descriptor.shape[1]
     episodes = p.keys.size
@@ -135,7 +135,7 @@ def rollout(
                             spoilt = True
                         if run_general(net, k, scratch.network, custom):
                             spoilt = True
-                    elif run_sums(nodes, first, last, first_edge, n_inputs, values, custom):
+                    elif run_sums(nodes, first, last, first_edge, n_inputs, values, sums, custom):
                         spoilt = True
                     if spoilt:
                         flags |= _NON_FINITE
