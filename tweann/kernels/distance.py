@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from tweann.genes import Float, Genes, Int
 from tweann.kernels._jit import inlined_kernel, kernel
 
@@ -39,22 +41,26 @@ def compatibility_distance(
     size = 1 if larger < c.small_genome else max(larger, 1)
     # so many unmatched genes make more than the limit, with one to spare for rounding
     enough = limit * size / c.c1 + 1.0 if c.c1 > 0.0 else math.inf
-    i, j, matching = 0, 0, 0
+    # unsigned: signed indices make the compiler allow for wrap-around
+    zero, one = np.uint64(0), np.uint64(1)
+    i, j, end_a, end_b = zero, zero, np.uint64(n), np.uint64(m)
+    matching, unmatched = 0, 0
     difference = 0.0
-    while i < n and j < m:
-        if genes.target[a, i] == genes.target[b, j] and genes.source[a, i] == genes.source[b, j]:
+    while i < end_a and j < end_b:
+        target_a, target_b = genes.target[a, i], genes.target[b, j]
+        source_a, source_b = genes.source[a, i], genes.source[b, j]
+        if target_a == target_b and source_a == source_b:
             difference += abs(genes.weight[a, i] - genes.weight[b, j])
             matching += 1
-            i += 1
-            j += 1
+            i += one
+            j += one
         else:
-            if genes.target[a, i] < genes.target[b, j] or (
-                genes.target[a, i] == genes.target[b, j] and genes.source[a, i] < genes.source[b, j]
-            ):
-                i += 1
+            if target_a < target_b or (target_a == target_b and source_a < source_b):
+                i += one
             else:
-                j += 1
-            if i + j - 2 * matching >= enough:
+                j += one
+            unmatched += 1
+            if unmatched >= enough:
                 return limit
     result = c.c1 * (n + m - 2 * matching) / size
     if matching > 0:

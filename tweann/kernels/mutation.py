@@ -308,7 +308,7 @@ def change_code(column: UInt8, first: int, hidden: int, options: UInt8, rng: UIn
     return False
 
 
-@kernel
+@inlined_kernel
 def apply(
     operator: int,
     genes: Genes,
@@ -338,7 +338,7 @@ def apply(
     return change_code(genes.aggregation[block], first, hidden, p.aggregations, rng)
 
 
-@kernel
+@inlined_kernel
 def mutate(
     genes: Genes,
     block: int,
