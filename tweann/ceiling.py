@@ -210,7 +210,7 @@ def encoded_bytes(layout: Layout) -> int:
 def network_bytes(layout: Layout) -> int:
     """Return what the largest network takes once it is decoded."""
     nodes, edges = layout.max_nodes + layout.n_outputs, layout.max_connections
-    of_node, of_edge = 4 + 1 + 1 + 8, 2 + 8 + 4
+    of_node, of_edge = 4 + 4 + 1 + 1 + 8, 2 + 8 + 4
     if "dynamics" in layout.groups:
         of_node += 1 + 32
     if "plasticity" in layout.groups:
