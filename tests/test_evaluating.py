@@ -21,8 +21,8 @@ def test_slices_are_whole_and_never_grow(n: int, capacity: int, data: st.DataObj
 
 
 def test_a_large_brood_ends_with_small_slices() -> None:
-    sizes = [stop - start for start, stop in slices_of(1600, 6, 2)]
-    assert sizes == [500, 500, 200, 200, 100, 100]
+    sizes = [stop - start for start, stop in slices_of(2400, 6, 2)]
+    assert sizes == [800, 800, 300, 300, 100, 100]
 
 
 def test_as_many_slices_as_there_are_genomes_are_of_one_each() -> None:
