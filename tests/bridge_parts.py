@@ -99,6 +99,19 @@ def hears(peer: Peer, *names: str) -> Callable[[], bool]:
     )
 
 
+def silent_for(seconds: float, peer: Peer, name: str) -> Callable[[], bool]:
+    """Return whether a peer has heard nothing of that island for that long."""
+    heard, since = hears(peer, name), time.monotonic()
+
+    def silent() -> bool:
+        nonlocal heard, since
+        if heard():
+            heard, since = hears(peer, name), time.monotonic()
+        return time.monotonic() - since > seconds
+
+    return silent
+
+
 def arrive(sender: Peer, target: Peer, *values: float, seconds: float = 15.0) -> list[Immigrant]:
     """Send genomes again and again until ``target`` has them all, and return what it got."""
     genomes = [genome(value) for value in values]
