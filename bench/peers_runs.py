@@ -20,13 +20,13 @@ from peers_common import KEYS, Bench, Disagreement
 from stopwatch import KERNELS, Stopwatch
 from timing import Row, Side, interleave, readable
 
-from tweann.evaluating import slices_of
 from tweann.evolution import Evolution
 from tweann.genome import Genome
 from tweann.interfaces import Job
 from tweann.kernels.random import next_uniform
 from tweann.network import NetworkSlice
 from tweann.plugins.threads import ThreadsBackend
+from tweann.tasks.base import Evaluations
 from tweann.tasks.single_pole import MAX_STEPS, SinglePole
 
 # -------------------------------------------------------------------- CartPole
@@ -42,26 +42,23 @@ def episode_starts(task: SinglePole) -> list[list[float]]:
 
 
 def evaluate_on(backend: ThreadsBackend, task: SinglePole, networks: NetworkSlice) -> int:
-    """Decode and evaluate on a back-end, in as many slices as a run would make; return the steps."""
+    """Decode and evaluate on a back-end, as a run does: all threads share the work; return the steps."""
+    shared = task.share(networks, KEYS)
+    assert shared is not None
 
-    def job(start: int, stop: int) -> Job:
-        blocks = networks.blocks[start:stop]
-        part = NetworkSlice(networks.genes, blocks, networks.layout, networks.scaling)
-        return Job(start, stop, lambda: task.evaluate(part, KEYS))
+    def work() -> Evaluations:
+        shared.work()
+        return shared.evaluations
 
-    capacity = backend.capacity
-    cut = slices_of(len(networks), 1 if capacity == 1 else 3 * capacity, capacity)
-    jobs = [job(start, stop) for start, stop in cut]
-    for each in jobs:
-        backend.submit(each)
-    steps = done = 0
-    while done < len(jobs):
+    for _ in range(backend.capacity):
+        backend.submit(Job(0, len(networks), work))
+    done = 0
+    while done < backend.capacity:
         for finished in backend.collect():
             if finished.evaluations is None:
                 raise finished.error or RuntimeError("a job was lost")
-            steps += int(finished.evaluations.steps.sum())
             done += 1
-    return steps
+    return int(shared.result().steps.sum())
 
 
 @contextmanager

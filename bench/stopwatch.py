@@ -12,9 +12,8 @@ from typing import Any, Self
 #: The kernels that a generation calls, by where their callers look them up.
 KERNELS: Mapping[str, str] = {
     "tweann.pool:breed": "breed",
-    "tweann.network:decode": "decode",
-    "tweann.tasks.table:evaluate_table": "evaluate",
-    "tweann.tasks.compiled:rollout": "evaluate",
+    "tweann.tasks.table:evaluate_table": "decode and evaluate",
+    "tweann.tasks.compiled:rollout": "decode and evaluate",
     "tweann.species:first_compatible": "speciate",
     "tweann.species:found_species": "speciate",
     "tweann.species:distances": "speciate",

@@ -16,7 +16,7 @@ import msgpack
 import numpy as np
 
 from tweann.kernels._jit import is_cached
-from tweann.kernels.decode import decode
+from tweann.kernels.decode import decoded
 from tweann.kernels.rollout import Scaling, rollout
 from tweann.kernels.table import evaluate_table
 from tweann.layout import Layout
@@ -40,7 +40,7 @@ def prepare() -> None:
     networks = seed_network(layout, np.arange(1), "tanh").as_slice(
         layout, Scaling(*(np.ones(1) for _ in range(4)))
     )
-    if is_cached(decode):
+    if is_cached(decoded):
         networks[0].activate([0.0])
     tasks: list[Task] = []
     if is_cached(rollout):

@@ -24,8 +24,16 @@ from reference import (
 )
 from reference_variation import Variation
 
-from tweann.genes import ACTIVATIONS, AGGREGATIONS, Genes, Int
-from tweann.kernels.decode import NetworkBatch, decode, decode_scratch
+from tweann.genes import ACTIVATIONS, AGGREGATIONS, COLUMN_GROUPS, Genes, Int
+from tweann.kernels.claims import new_claims
+from tweann.kernels.decode import (
+    DecodeParameters,
+    DecodeScratch,
+    NetworkBatch,
+    NetworkShape,
+    decode,
+    decode_scratch,
+)
 from tweann.kernels.mutation import MutationParameters
 from tweann.layout import Layout
 from tweann.network import decode_parameters
@@ -331,6 +339,42 @@ def table_bytes(genes: Genes, without: Sequence[int] | Int = ()) -> list[bytes]:
     return [column[left].tobytes() for column in genes]
 
 
+def rubbish_batch(
+    n: int, nodes: int, edges: int, shape: NetworkShape, groups: tuple[str, ...] = ()
+) -> NetworkBatch:
+    """Return a batch of that size, full of rubbish."""
+    timed, plastic = "dynamics" in groups, "plasticity" in groups
+    return NetworkBatch(
+        n_inputs=shape.n_inputs,
+        n_outputs=shape.n_outputs,
+        node_start=np.full(n + 1, -7),
+        edge_start=np.full(n + 1, -7),
+        kind=np.full(n, 255, np.uint8),
+        edge_stop=np.full(nodes, 2**32 - 1, np.uint32),
+        group_stop=np.full(nodes, 2**32 - 1, np.uint32),
+        activation=np.full(nodes, 255, np.uint8),
+        aggregation=np.full(nodes, 255, np.uint8),
+        bias=np.full(nodes, np.nan),
+        source=np.full(edges, 2**16 - 1, np.uint16),
+        weight=np.full(edges, np.nan),
+        edge_gene=np.full(edges, 2**32 - 1, np.uint32),
+        weight_bound=shape.weight_bound,
+        dynamics=np.full(nodes * timed, 255, np.uint8),
+        constants=np.full((nodes * timed, 4), np.nan),
+        modulatory_start=np.full(nodes * plastic, 2**32 - 1, np.uint32),
+        rule=np.full(edges * plastic, 255, np.uint8),
+        coefficients=np.full((edges * plastic, 5), np.nan),
+    )
+
+
+def rubbish_scratch(nodes: int, edges: int) -> DecodeScratch:
+    """Return room for decoding genomes of that size, full of rubbish."""
+    scratch = decode_scratch(nodes, edges)
+    for room in scratch:
+        room.fill(-7)
+    return scratch
+
+
 def decoded(
     genes: Genes,
     blocks: Int,
@@ -343,35 +387,48 @@ def decoded(
     """Decode genomes into arrays that are full of rubbish before, and no larger than promised."""
     n = len(blocks)
     p = decode_parameters(Layout(n_inputs, n_outputs, groups=groups, dt=dt))
-    timed, plastic = "dynamics" in groups, "plasticity" in groups
     nodes = int(genes.n_nodes[blocks].sum()) + n * n_outputs
     edges = int(genes.n_connections[blocks].sum())
-    out = NetworkBatch(
-        n_inputs=n_inputs,
-        n_outputs=n_outputs,
-        node_start=np.full(n + 1, -7),
-        edge_start=np.full(n + 1, -7),
-        kind=np.full(n, 255, np.uint8),
-        edge_stop=np.full(nodes, 2**32 - 1, np.uint32),
-        group_stop=np.full(nodes, 2**32 - 1, np.uint32),
-        activation=np.full(nodes, 255, np.uint8),
-        aggregation=np.full(nodes, 255, np.uint8),
-        bias=np.full(nodes, np.nan),
-        source=np.full(edges, 2**16 - 1, np.uint16),
-        weight=np.full(edges, np.nan),
-        edge_gene=np.full(edges, 2**32 - 1, np.uint32),
-        weight_bound=weight_bound,
-        dynamics=np.full(nodes * timed, 255, np.uint8),
-        constants=np.full((nodes * timed, 4), np.nan),
-        modulatory_start=np.full(nodes * plastic, 2**32 - 1, np.uint32),
-        rule=np.full(edges * plastic, 255, np.uint8),
-        coefficients=np.full((edges * plastic, 5), np.nan),
-    )
-    scratch = decode_scratch(genes.node_id.shape[1], genes.source.shape[1])
-    for room in scratch:
-        room.fill(-7)
-    decode(genes, blocks, scratch, p, out)
+    shape = NetworkShape(n_inputs, n_outputs, weight_bound)
+    out = rubbish_batch(n, nodes, edges, shape, groups)
+    decode(genes, blocks, rubbish_scratch(genes.node_id.shape[1], genes.source.shape[1]), p, out)
     return out
+
+
+class Claimed(NamedTuple):
+    """What kernels that decode one genome after the other, in the same room, take first; the room is full of rubbish."""
+
+    genes: Genes
+    blocks: Int
+    claims: Int
+    decoding: DecodeParameters | None
+    room: DecodeScratch
+    net: NetworkBatch
+
+    @classmethod
+    def of(
+        cls,
+        genomes: Sequence[Genome],
+        n_inputs: int,
+        n_outputs: int,
+        groups: tuple[str, ...] = (),
+        weight_bound: float = math.inf,
+    ) -> Claimed:
+        """Pack genomes; the room is no larger than promised."""
+        n_node = sum(len(COLUMN_GROUPS[g].node) for g in groups)
+        n_connection = sum(len(COLUMN_GROUPS[g].connection) for g in groups)
+        genes, blocks, _ = pack(genomes, n_extra=(n_node, n_connection))
+        nodes = int(genes.n_nodes[blocks].max()) + n_outputs
+        edges = int(genes.n_connections[blocks].max())
+        shape = NetworkShape(n_inputs, n_outputs, weight_bound)
+        return cls(
+            genes,
+            blocks,
+            new_claims(len(blocks)),
+            decode_parameters(Layout(n_inputs, n_outputs, groups=groups)),
+            rubbish_scratch(nodes, edges),
+            rubbish_batch(1, nodes, edges, shape, groups),
+        )
 
 
 def kernel_parameters(v: Variation) -> MutationParameters:

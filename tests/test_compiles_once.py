@@ -83,7 +83,7 @@ network.activate_rows([[0.5], [0.25]])
 result.champion.genome.to_dict()
 
 from tweann.kernels import breed, decode, distance, rollout, table, tick
-kernels = [breed.breed, decode.decode, distance.first_compatible, rollout.rollout, table.evaluate_table]
+kernels = [breed.breed, decode.decoded, distance.first_compatible, rollout.rollout, table.evaluate_table]
 missed = {k.py_func.__name__: sum(k.stats.cache_misses.values()) for k in kernels}
 used = {k.py_func.__name__: sum(k.stats.cache_hits.values()) for k in kernels}
 print(json.dumps([functions.seen, passes.seen[:20], missed, used, result.champion.genome.genome_id]))

@@ -22,6 +22,7 @@ from tweann.pool import Brood, GenomePool
 from tweann.registry import Registry
 from tweann.remote import Assignment
 from tweann.tasks.base import EvaluationKeys, Evaluations, Opponents
+from tweann.tasks.shared import SharedEvaluation
 
 #: The slices of a brood for each worker, at most, and how large they are beside each other: each costs some 100 µs, and
 #: the small ones at the end even out what the large ones left uneven.
@@ -44,14 +45,21 @@ _PATIENCE = 0.1
 
 @dataclass(slots=True)
 class _Ticket:
-    """What became of a brood's jobs."""
+    """What became of a brood's jobs.
+
+    Attributes:
+        jobs: one a slice; or all of the whole brood, which they share.
+        shared: what they share; None: nothing.
+        found: evaluations by where they begin in the brood.
+        n_left: jobs that are not done.
+        seconds: what each job took of its thread's time.
+    """
 
     jobs: list[Job]
+    shared: SharedEvaluation | None
     found: dict[int, Evaluations] = field(default_factory=dict)
-
-    @property
-    def complete(self) -> bool:
-        return len(self.found) == len(self.jobs)
+    n_left: int = 0
+    seconds: list[float] = field(default_factory=list)
 
 
 class Evaluator:
@@ -118,20 +126,17 @@ class Evaluator:
             while True:
                 for brood in broods[:1] if in_order else broods:
                     ticket = self._tickets[id(brood)]
-                    if ticket.complete:
+                    if ticket.n_left == 0:
                         del self._tickets[id(brood)]
-                        for start in sorted(
-                            ticket.found
-                        ):  # so that reasons come in the order of births
-                            self.write(brood, start, ticket.found[start])
+                        self._write_all(brood, ticket)
                         return brood
                 check()
                 for finished in backend.collect(_PATIENCE):
                     if finished.evaluations is None:
                         raise finished.error or TaskError("the back-end lost a job")
-                    self._owners.pop(id(finished.job)).found[finished.job.start] = (
-                        finished.evaluations
-                    )
+                    ticket = self._owners.pop(id(finished.job))
+                    ticket.found[finished.job.start] = finished.evaluations
+                    ticket.n_left -= 1
                 self._hand_over(backend)
         except BaseException:
             self.abandon()
@@ -170,8 +175,10 @@ class Evaluator:
     def abandon(self) -> None:
         """Drop what is under way; the broods may be evaluated anew."""
         for ticket in self._tickets.values():
+            if ticket.shared is not None:
+                ticket.shared.stop()
             for job in ticket.jobs:
-                if self._backend is not None and job.start not in ticket.found:
+                if self._backend is not None and id(job) in self._owners:
                     self._backend.cancel(job)
         self._tickets.clear()
         self._owners.clear()
@@ -182,6 +189,18 @@ class Evaluator:
         self.abandon()
         if self._backend is not None:
             self._backend.close()
+
+    def _write_all(self, brood: Brood, ticket: _Ticket) -> None:
+        """Write what a brood's jobs found."""
+        if ticket.shared is not None:
+            ticket.found = {0: ticket.shared.result()}
+            self._note_cost(sum(ticket.seconds) / len(brood))
+        for start in sorted(ticket.found):  # so that reasons come in the order of births
+            self.write(brood, start, ticket.found[start])
+
+    def _note_cost(self, seconds: float) -> None:
+        """Remember what an evaluation took."""
+        self._cost = seconds if self._cost is None else min(seconds, _RISE * self._cost)
 
     def write(self, brood: Brood, start: int, e: Evaluations) -> None:
         """Write evaluations to a brood's rows from ``start`` on."""
@@ -242,13 +261,23 @@ class Evaluator:
         generation = int(rows["generation"][0]) if self._config.evaluation.resample else 0
         keys = EvaluationKeys(self._config.run.seed, generation)
         opponents = None if self._matches is None else self._matches.opponents(brood)
-        jobs = [
-            self._job(brood, start, stop, keys, opponents)
-            for start, stop in self._slices(len(brood), backend)
-        ]
-        ticket = self._tickets[id(brood)] = _Ticket(jobs)
+        pieces = self._pieces(len(brood), backend)
+        ticket = _Ticket(
+            [], self._shared(brood, keys) if pieces > 1 and opponents is None else None
+        )
+        if ticket.shared is not None:
+            workers = min(pieces, backend.capacity, self.limit or backend.capacity)
+            jobs = [self._shared_job(brood, ticket, ticket.shared) for _ in range(workers)]
+        else:
+            jobs = [
+                self._job(brood, start, stop, keys, opponents)
+                for start, stop in slices_of(len(brood), pieces, backend.capacity)
+            ]
+        self._tickets[id(brood)] = ticket
+        ticket.jobs, ticket.n_left = jobs, len(jobs)
         if alone and len(jobs) == 1 and backend.in_process and self._task.info.kind != "python":
             ticket.found[0] = jobs[0].evaluate()  # handing it over would cost as much again
+            ticket.n_left = 0
             return
         self._waiting.extend((job, ticket) for job in jobs)
         self._hand_over(backend)
@@ -294,36 +323,51 @@ class Evaluator:
             else:
                 task = self._task if opponents is None else self._task.against(opponents)
                 result = tuner.evaluate(task, networks, keys, births, generation, tuned)
-            cost = (_clock() - began) / len(networks)
-            self._cost = cost if self._cost is None else min(cost, _RISE * self._cost)
+            self._note_cost((_clock() - began) / len(networks))
             return result
 
         return Job(start, stop, evaluate, networks, keys, self._assignment, opponents)
 
-    def _slices(self, n: int, backend: Backend) -> list[tuple[int, int]]:
-        """Return the slices of a brood, none so small that handing it out costs more than it does.
+    def _shared(self, brood: Brood, keys: EvaluationKeys) -> SharedEvaluation | None:
+        """Return the evaluation of a brood as work that threads share; None: it is to be cut into slices."""
+        tuned = self._tuner is not None and bool(brood.rows["tuned"].any())
+        if tuned or self._config.genome.lamarckian:
+            return None
+        return self._assignment.share(self._slice(brood.rows["block"]), keys)
+
+    @staticmethod
+    def _shared_job(brood: Brood, ticket: _Ticket, shared: SharedEvaluation) -> Job:
+        """Return one of the jobs that share the evaluation of a brood."""
+
+        def evaluate() -> Evaluations:
+            began = _clock()
+            shared.work()
+            ticket.seconds.append(_clock() - began)
+            return shared.evaluations
+
+        return Job(0, len(brood), evaluate)
+
+    def _pieces(self, n: int, backend: Backend) -> int:
+        """Return how many jobs a brood is worth, none so small that handing it out costs more than it does.
 
         One a genome for Python tasks: their cost varies, and a Ctrl-C should not wait for all. The cost is measured, so
         slices differ from run to run; results do not depend on them.
         """
         capacity = backend.capacity
         if not backend.in_process:
-            pieces = 1  # it cuts by what sending costs
-        elif self._task.info.kind == "python":
-            pieces = n
-        elif capacity == 1:
-            pieces = 1
-        else:
-            worth = n if self._cost is None else int(n * self._cost / _SLICE_SECONDS)
-            pieces = max(1, min(capacity * len(_SHARES), worth))
-            return slices_of(n, pieces, capacity)
-        return slices_of(n, pieces, pieces)
+            return 1  # it cuts by what sending costs
+        if self._task.info.kind == "python":
+            return n
+        if capacity == 1:
+            return 1
+        worth = n if self._cost is None else int(n * self._cost / _SLICE_SECONDS)
+        return max(1, min(capacity * len(_SHARES), worth))
 
 
 def slices_of(n: int, pieces: int, capacity: int) -> list[tuple[int, int]]:
     """Cut ``n`` into at most ``pieces`` slices, (start, stop) each, of which ``capacity`` at a time are of one size."""
-    if pieces == 1:
-        return [(0, n)] if n else []
+    if pieces >= n:
+        return [(i, i + 1) for i in range(n)]
     ends = list(accumulate(_SHARES[i // capacity] for i in range(pieces)))
     edges = [0, *(n * end // ends[-1] for end in ends)]
     return [(start, stop) for start, stop in pairwise(edges) if start < stop]

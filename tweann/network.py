@@ -31,24 +31,15 @@ from tweann.kernels.decode import (
     ROW_BY_ROW,
     DecodeParameters,
     NetworkBatch,
-    count_room,
-    decode,
-    decode_scratch,
+    NetworkShape,
+    decoded,
     longest_part,
 )
-from tweann.kernels.dynamics import N_CONSTANTS
 from tweann.kernels.lanes import lane_state, run_block
 from tweann.kernels.learning import learn
-from tweann.kernels.plasticity import N_COEFFICIENTS
 from tweann.kernels.rollout import Scaling
 from tweann.kernels.tick import TickState, activate_sums, reset, tick, tick_state
 from tweann.layout import Layout
-
-#: What stands in for the columns of a group that a layout lacks.
-_NO_CODES: Final[UInt8] = np.empty(0, np.uint8)
-_NO_PLACES: Final = np.empty(0, np.uint32)
-_NO_CONSTANTS: Final = np.empty((0, N_CONSTANTS))
-_NO_COEFFICIENTS: Final = np.empty((0, N_COEFFICIENTS))
 
 
 def decode_parameters(layout: Layout) -> DecodeParameters | None:
@@ -73,36 +64,12 @@ def decode_parameters(layout: Layout) -> DecodeParameters | None:
 
 def decode_genomes(genes: Genes, blocks: Int, layout: Layout) -> NetworkBatch:
     """Decode the genomes in ``blocks``, (n,), to contiguous arrays."""
-    n = blocks.size
-    nodes, edges, most_nodes, most_edges = count_room(genes.n_nodes, genes.n_connections, blocks)
-    nodes += n * layout.n_outputs
-    p = decode_parameters(layout)
-    timed = p is not None and p.dynamics >= 0
-    plastic = p is not None and p.rule >= 0
-    batch = NetworkBatch(
-        n_inputs=layout.n_inputs,
-        n_outputs=layout.n_outputs,
-        node_start=np.empty(n + 1, np.int64),
-        edge_start=np.empty(n + 1, np.int64),
-        kind=np.empty(n, np.uint8),
-        edge_stop=np.empty(nodes, np.uint32),
-        group_stop=np.empty(nodes, np.uint32),
-        activation=np.empty(nodes, np.uint8),
-        aggregation=np.empty(nodes, np.uint8),
-        bias=np.empty(nodes),
-        source=np.empty(edges, np.uint16),
-        weight=np.empty(edges),
-        edge_gene=np.empty(edges, np.uint32),
-        weight_bound=layout.weight_bound,
-        dynamics=np.empty(nodes, np.uint8) if timed else _NO_CODES,
-        constants=np.empty((nodes, N_CONSTANTS)) if timed else _NO_CONSTANTS,
-        modulatory_start=np.empty(nodes, np.uint32) if plastic else _NO_PLACES,
-        rule=np.empty(edges, np.uint8) if plastic else _NO_CODES,
-        coefficients=np.empty((edges, N_COEFFICIENTS)) if plastic else _NO_COEFFICIENTS,
-    )
-    room = decode_scratch(most_nodes, most_edges)
-    decode(genes, blocks, room, p, batch)
-    return batch
+    return decoded(genes, blocks, network_shape(layout), decode_parameters(layout))
+
+
+def network_shape(layout: Layout) -> NetworkShape:
+    """Return what all networks of a run have in common."""
+    return NetworkShape(layout.n_inputs, layout.n_outputs, layout.weight_bound)
 
 
 def one_network(batch: NetworkBatch, k: int) -> NetworkBatch:
@@ -163,13 +130,6 @@ class NetworkSlice:
     def max_edges(self) -> int:
         """Edges of the largest network."""
         return longest_part(self.batch.edge_start)
-
-    def take_learned(self, weights: Float) -> None:
-        """Put weights of the batch's edges, (edges,) or longer, to their genes in ``learned``, if that is asked for."""
-        if self.learned is not None:
-            start = self.batch.edge_start
-            owner = np.repeat(np.arange(len(self)), np.diff(start))
-            self.learned[owner, self.batch.edge_gene[: start[-1]]] = weights[: start[-1]]
 
     def single_state(self) -> TickState | None:
         """Return a state for networks that cannot run in lanes: those with dynamics or plasticity; None: there is none."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from tweann.interfaces import Job
     from tweann.kernels.rollout import Scaling
+    from tweann.tasks.shared import SharedEvaluation
 
 #: Columns of `Genes` with one value a node, and with one a connection; the others have one a genome.
 NODE_COLUMNS: Final = ("node_id", "activation", "aggregation", "bias", "node_extra")
@@ -81,6 +82,10 @@ class Assignment:
         """Evaluate a slice, as often as the configuration says; against opponents, where there are any."""
         task = self.task if opponents is None else self.task.against(opponents)
         return evaluate_repeatedly(task, networks, keys, self.repeats)
+
+    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
+        """Return what `evaluate` does without opponents as work for several threads, if the task can share it."""
+        return self.task.share(networks, keys) if self.repeats.n == 1 else None
 
     @cached_property
     def payload(self) -> bytes:

@@ -6,18 +6,24 @@ import math
 
 import numpy as np
 import pytest
-from genomes import PROPERTY, Case, cases, decoded, pack, random_genome
+from genomes import PROPERTY, Case, Claimed, cases, decoded, pack, random_genome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import FIRST_OUTPUT, Connection, Genome, Node
 from reference_evaluation import Scale, evaluate_table, predict
 
 from tweann.genes import Flag, Float
-from tweann.kernels import table as kernels
 from tweann.kernels.decode import NetworkBatch
 from tweann.kernels.lanes import LaneState, lane_state
 from tweann.kernels.rollout import Scaling
-from tweann.kernels.table import Loss, TableParameters, TableResults, pack_rows, predict_table
+from tweann.kernels.table import (
+    Loss,
+    TableParameters,
+    TableResults,
+    evaluate_rows,
+    pack_rows,
+    predict_table,
+)
 from tweann.kernels.tick import reset, tick, tick_state
 
 NO_CUSTOM = np.zeros(0, np.uint64)
@@ -42,21 +48,20 @@ def parameters(loss: Loss, ticks: int, scales: list[Scale]) -> TableParameters:
 
 def rubbish_lanes(net: NetworkBatch, lanes: int) -> LaneState:
     """Return a state in which nothing is clean yet."""
-    slots = net.n_inputs + int(np.diff(net.node_start).max())
-    state = lane_state(slots, int(np.diff(net.edge_start).max()), lanes)
+    state = lane_state(net.n_inputs + net.bias.size, net.weight.size, lanes)
     for column in state:
         column.fill(np.nan)
     return state
 
 
 def evaluate(
-    net: NetworkBatch, inputs: Float, targets: Float, p: TableParameters, lanes: int
+    networks: Claimed, inputs: Float, targets: Float, p: TableParameters, lanes: int
 ) -> TableResults:
-    n = net.kind.size
+    n, net = len(networks.blocks), networks.net
     out = TableResults(np.full(n, np.nan), np.full(n, -1), np.full(n, -1))
     table = pack_rows(inputs, targets, lanes)
     outputs = np.full((net.n_outputs, lanes), np.nan)
-    kernels.evaluate_table(net, table, p, rubbish_lanes(net, lanes), None, outputs, out)
+    evaluate_rows(*networks, table, p, rubbish_lanes(net, lanes), None, outputs, out)
     return out
 
 
@@ -86,10 +91,9 @@ def test_a_network_on_a_table_is_its_twin(
     """Rows that fill blocks exactly and rows that do not, several networks in one state."""
     largest = Case(Genome(), max(c.n_inputs for c in drawn), max(c.n_outputs for c in drawn))
     inputs, targets = random_table(loss, largest, n_rows, seed)
-    genes, blocks, _ = pack([c.genome for c in drawn], seed)
-    net = decoded(genes, blocks, largest.n_inputs, largest.n_outputs)
+    networks = Claimed.of([c.genome for c in drawn], largest.n_inputs, largest.n_outputs)
     scales = [scale] * largest.n_outputs
-    got = evaluate(net, inputs, targets, parameters(loss, ticks, scales), lanes)
+    got = evaluate(networks, inputs, targets, parameters(loss, ticks, scales), lanes)
     for k, case in enumerate(drawn):
         fitness, right, spoilt = evaluate_table(
             case.genome, inputs.tolist(), targets.tolist(), loss.name, ticks, scales
@@ -151,12 +155,10 @@ XOR = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 PARITY = np.array([[0.0], [1.0], [1.0], [0.0]])
 
 
-def constant(value: float) -> NetworkBatch:
+def constant(value: float) -> Claimed:
     """Return a network that always answers ``value``."""
-    genes, blocks, _ = pack(
-        [Genome([Node(0), Node(1), Node(FIRST_OUTPUT, "identity", bias=value)], [])]
-    )
-    return decoded(genes, blocks, 2, 1)
+    genome = Genome([Node(0), Node(1), Node(FIRST_OUTPUT, "identity", bias=value)], [])
+    return Claimed.of([genome], 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -182,10 +184,9 @@ def test_cross_entropy_of_huge_outputs_is_finite() -> None:
     genome = Genome(
         [Node(0), *(Node(FIRST_OUTPUT + j, "identity", bias=1e4 * j) for j in range(3))], []
     )
-    genes, blocks, _ = pack([genome])
-    net = decoded(genes, blocks, 1, 3)
+    networks = Claimed.of([genome], 1, 3)
     p = parameters(Loss.CROSS_ENTROPY, 1, [Scale()] * 3)
-    got = evaluate(net, np.zeros((2, 1)), np.array([[1.0, 0, 0], [0, 0, 1.0]]), p, 4)
+    got = evaluate(networks, np.zeros((2, 1)), np.array([[1.0, 0, 0], [0, 0, 1.0]]), p, 4)
     assert got.fitness[0] == pytest.approx(-1e4, rel=1e-12)
     assert got.n_right[0] == 1
 
@@ -193,11 +194,10 @@ def test_cross_entropy_of_huge_outputs_is_finite() -> None:
 @pytest.mark.parametrize(("x", "flag"), [(1e150, Flag.NON_FINITE), (1e50, Flag(0))])
 def test_a_row_that_is_spoilt_is_flagged(x: float, flag: Flag) -> None:
     genome = Genome([Node(0), Node(FIRST_OUTPUT, "cube")], [Connection(0, FIRST_OUTPUT)])
-    genes, blocks, _ = pack([genome])
-    net = decoded(genes, blocks, 1, 1)
+    networks = Claimed.of([genome], 1, 1)
     inputs = np.array([[0.0], [x], [1.0]])
     p = parameters(Loss.SQUARED, 1, [Scale(1.0, 0.0, -1.0, 1.0)])
-    assert evaluate(net, inputs, np.zeros((3, 1)), p, 8).flags[0] == flag
+    assert evaluate(networks, inputs, np.zeros((3, 1)), p, 8).flags[0] == flag
 
 
 def test_what_fills_up_the_last_block_is_never_flagged() -> None:
@@ -205,10 +205,9 @@ def test_what_fills_up_the_last_block_is_never_flagged() -> None:
     genome = Genome(
         [Node(0), Node(FIRST_OUTPUT, "inverse", bias=1e-310)], [Connection(0, FIRST_OUTPUT)]
     )
-    genes, blocks, _ = pack([genome])
-    net = decoded(genes, blocks, 1, 1)
+    networks = Claimed.of([genome], 1, 1)
     p = parameters(Loss.SQUARED, 1, [Scale()])
-    assert evaluate(net, np.ones((3, 1)), np.ones((3, 1)), p, 8).flags[0] == 0
+    assert evaluate(networks, np.ones((3, 1)), np.ones((3, 1)), p, 8).flags[0] == 0
 
 
 def test_rows_lie_side_by_side_in_blocks() -> None:

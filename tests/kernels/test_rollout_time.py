@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import toys
-from genomes import PROPERTY
+from genomes import PROPERTY, Claimed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import FIRST_OUTPUT, Connection, Genome, Node
@@ -26,17 +26,17 @@ from tweann.kernels.rollout import (
     RolloutResults,
     RolloutScratch,
     Scaling,
-    rollout,
+    run_rollouts,
 )
 from tweann.kernels.tick import tick, tick_state
 
 NO_CUSTOM = np.zeros(0, np.uint64)
 PARAMS = np.array([0.1, 10.0, 3.0])
-NOT_ASKED = np.zeros(0)
+NOT_ASKED = np.zeros((0, 0))
 
 
 def evaluate(
-    net: NetworkBatch,
+    networks: Claimed,
     keys: list[int],
     steps: int,
     ticks: int,
@@ -48,12 +48,12 @@ def evaluate(
     p = RolloutParameters(
         PARAMS, np.array(keys, np.uint64), steps, ticks, scaling, NO_CUSTOM, modulation
     )
-    slots = net.n_inputs + int(np.diff(net.node_start).max())
-    network = tick_state(slots, int(np.diff(net.edge_start).max()))
+    net = networks.net
+    network = tick_state(net.n_inputs + net.bias.size, net.weight.size)
     for column in network:
         column.fill(np.nan)
-    scratch = RolloutScratch(network, np.zeros(2), np.zeros(1), np.zeros(5), learned)
-    n = net.kind.size
+    scratch = RolloutScratch(network, np.zeros(2), np.zeros(1), np.zeros(5))
+    n = networks.blocks.size
     out = RolloutResults(
         np.zeros(n),
         np.zeros(n, np.bool_),
@@ -61,8 +61,9 @@ def evaluate(
         np.zeros(n, np.int64),
         np.zeros((n, 2)),
         np.zeros((n, 1)),
+        learned,
     )
-    rollout(net, *toys.POINT, p, scratch, out)
+    run_rollouts(*networks, *toys.POINT, p, scratch, out)
     return out
 
 
@@ -100,15 +101,20 @@ def test_a_rollout_is_learn_and_tick_by_turns_in_every_episode_from_birth(
     drawn: list[Genome], keys: list[int], steps: int, ticks: int, modulation: bool
 ) -> None:
     net = batch_of(drawn, 2, 1, ALL_GROUPS, weight_bound=3.0)
-    learned = net.weight.copy()
-    found = evaluate(net, keys, steps, ticks, modulation, learned)
+    networks = Claimed.of(drawn, 2, 1, ALL_GROUPS, weight_bound=3.0)
+    learned = networks.genes.weight[networks.blocks]
+    born = learned.copy()
+    found = evaluate(networks, keys, steps, ticks, modulation, learned)
     for k in range(len(drawn)):
         alone = [by_hand(net, k, key, steps, ticks, modulation) for key in keys]
         assert found.fitness[k] == pytest.approx(np.mean([f for f, _, _ in alone]), rel=1e-12)
         assert found.flags[k] == Flag.NON_FINITE * any(spoilt for _, spoilt, _ in alone)
         own = slice(net.edge_start[k], net.edge_start[k + 1])
         last = alone[-1][2] if net.kind[k] & PLASTIC else net.weight[own]
-        np.testing.assert_allclose(learned[own], last, rtol=1e-12, atol=1e-300)
+        genes = net.edge_gene[own]
+        np.testing.assert_allclose(learned[k, genes], last, rtol=1e-12, atol=1e-300)
+        others = np.delete(np.arange(born.shape[1]), genes)
+        np.testing.assert_array_equal(learned[k, others], born[k, others])
 
 
 @pytest.mark.parametrize("modulation", [True, False])
@@ -121,7 +127,8 @@ def test_the_reward_of_the_last_step_modulates_where_the_task_says_so(modulation
         [Connection(1, FIRST_OUTPUT, 0.0, extra=gene)],
     )
     key, ticks = 2**63, 2  # the position begins at 0
-    found = evaluate(batch_of([genome], 2, 1, groups), [key], 3, ticks, modulation)
+    networks = Claimed.of([genome], 2, 1, groups)
+    found = evaluate(networks, [key], 3, ticks, modulation)
     position, weight, reward, total = 0.0, 0.0, 0.0, 0.0
     for t in range(3):
         for tick_of_step in range(ticks):

@@ -19,7 +19,7 @@ LOOK_AT_ASSEMBLY = """
 import re
 from tweann.evolution import Evolution
 from tweann.kernels.breed import breed
-from tweann.kernels.decode import decode
+from tweann.kernels.decode import decoded
 from tweann.kernels.distance import first_compatible, found_species
 from tweann.kernels.rollout import rollout
 from tweann.kernels.table import evaluate_table
@@ -33,8 +33,8 @@ for task in ("xor", "single-pole"):
         "storage": {"url": "memory:"},
         "observers": {},
     }
-    Evolution(sections).run()
-for kernel in (breed, decode, first_compatible, found_species, rollout, evaluate_table):
+    Evolution(sections).run().champion.network()
+for kernel in (breed, decoded, first_compatible, found_species, rollout, evaluate_table):
     registers = set(re.findall("%([xyz])mm", "".join(kernel.inspect_asm().values())))
     print(kernel.__name__, *sorted(registers))
 """

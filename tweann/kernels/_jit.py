@@ -164,3 +164,17 @@ def _call_pointer(_context: Any, address: Any, s: Any) -> Any:
 
 
 call_pointer = cast("Callable[[Any, float], float]", _call_pointer)
+
+
+@intrinsic
+def _fetch_add(_context: Any, counter: Any, n: Any) -> Any:
+    """Add ``n`` to ``counter[0]``, int64, in one step that no thread can split, and return what it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.atomic_rmw("add", array.data, arguments[1], "monotonic")
+
+    return types.int64(counter, types.int64), generate
+
+
+fetch_add = cast("Callable[[Any, int], int]", _fetch_add)

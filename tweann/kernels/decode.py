@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import COLUMN_GROUPS, Float, Genes, Int, UInt8
-from tweann.kernels._jit import kernel
+from tweann.kernels._jit import allocating_kernel, inlined_kernel, kernel
 from tweann.kernels.activation import DIFFERENCE, IDENTITY, SUM, TANH
 from tweann.kernels.dynamics import IZHIKEVICH, N_CONSTANTS, STATIC, write_constants
 from tweann.kernels.ids import FIRST_OUTPUT, is_input, is_output
@@ -85,6 +85,14 @@ class DecodeParameters(NamedTuple):
     dt: float  #: the task's time step
 
 
+class NetworkShape(NamedTuple):
+    """What all networks of a run have in common."""
+
+    n_inputs: int
+    n_outputs: int
+    weight_bound: float
+
+
 class DecodeScratch(NamedTuple):
     """Room for decoding one genome, reused for the whole slice."""
 
@@ -95,15 +103,52 @@ class DecodeScratch(NamedTuple):
     stack: NDArray[np.int32]  #: (N,)
 
 
+@allocating_kernel
 def decode_scratch(node_capacity: int, connection_capacity: int) -> DecodeScratch:
     """Return room for genomes of up to that many nodes and connections."""
-    table = 1 << (2 * node_capacity + 1).bit_length()
+    table = 1
+    while table <= 2 * node_capacity:
+        table *= 2
     return DecodeScratch(
         np.empty(table, np.int32),
         np.empty(node_capacity + 1, np.int32),
         np.empty(connection_capacity, np.int32),
         np.empty(node_capacity, np.int32),
         np.empty(node_capacity, np.int32),
+    )
+
+
+@allocating_kernel
+def network_room(
+    n: int, nodes: int, edges: int, shape: NetworkShape, p: DecodeParameters | None
+) -> NetworkBatch:
+    """Return a batch for ``n`` networks that have so many nodes and edges together; ``p`` as in `decode`."""
+    timed_nodes, plastic_nodes, plastic_edges = 0, 0, 0
+    if p is not None:
+        if p.dynamics >= 0:
+            timed_nodes = nodes
+        if p.rule >= 0:
+            plastic_nodes, plastic_edges = nodes, edges
+    return NetworkBatch(
+        shape.n_inputs,
+        shape.n_outputs,
+        np.empty(n + 1, np.int64),
+        np.empty(n + 1, np.int64),
+        np.empty(n, np.uint8),
+        np.empty(nodes, np.uint32),
+        np.empty(nodes, np.uint32),
+        np.empty(nodes, np.uint8),
+        np.empty(nodes, np.uint8),
+        np.empty(nodes, np.float64),
+        np.empty(edges, np.uint16),
+        np.empty(edges, np.float64),
+        np.empty(edges, np.uint32),
+        shape.weight_bound,
+        np.empty(timed_nodes, np.uint8),
+        np.empty((timed_nodes, N_CONSTANTS), np.float64),
+        np.empty(plastic_nodes, np.uint32),
+        np.empty(plastic_edges, np.uint8),
+        np.empty((plastic_edges, N_COEFFICIENTS), np.float64),
     )
 
 
@@ -394,6 +439,24 @@ def _emit_time(
         _emit_plasticity(genes, block, scratch, p, out, k)
 
 
+@inlined_kernel
+def decode_network(
+    genes: Genes,
+    block: int,
+    scratch: DecodeScratch,
+    p: DecodeParameters | None,
+    out: NetworkBatch,
+    k: int,
+) -> None:
+    """Decode one genome to network ``k`` of a batch, behind those before it; otherwise as `decode`."""
+    _link(genes, block, scratch)
+    _mark(genes, block, scratch)
+    _emit(genes, block, scratch, out, k)
+    _group(out, k)
+    if p is not None:
+        _emit_time(genes, block, scratch, p, out, k)
+
+
 @kernel
 def decode(
     genes: Genes,
@@ -418,9 +481,16 @@ def decode(
     out.node_start[0] = 0
     out.edge_start[0] = 0
     for k in range(blocks.size):
-        _link(genes, blocks[k], scratch)
-        _mark(genes, blocks[k], scratch)
-        _emit(genes, blocks[k], scratch, out, k)
-        _group(out, k)
-        if p is not None:
-            _emit_time(genes, blocks[k], scratch, p, out, k)
+        decode_network(genes, blocks[k], scratch, p, out, k)
+
+
+@allocating_kernel
+def decoded(
+    genes: Genes, blocks: Int, shape: NetworkShape, p: DecodeParameters | None
+) -> NetworkBatch:
+    """Return the networks of the genomes in ``blocks``, (n,), in arrays of their own; ``p`` as in `decode`."""
+    nodes, edges, most_nodes, most_edges = count_room(genes.n_nodes, genes.n_connections, blocks)
+    n = blocks.size
+    out = network_room(n, nodes + n * shape.n_outputs, edges, shape, p)
+    decode(genes, blocks, decode_scratch(most_nodes, most_edges), p, out)
+    return out

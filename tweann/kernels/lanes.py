@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Float
-from tweann.kernels._jit import fused_kernel, inlined_fused_kernel
+from tweann.kernels._jit import allocating_kernel, fused_kernel, inlined_fused_kernel
 from tweann.kernels.activation import DIFFERENCE, SUM, TANH, aggregate, other_activation, tanh
 from tweann.kernels.decode import RECURRENT, REMEMBERS, ROW_BY_ROW, NetworkBatch
 from tweann.kernels.learning import learn
@@ -32,6 +32,7 @@ class LaneState(NamedTuple):
     sorted_products: Float  #: (edges,) scratch
 
 
+@allocating_kernel
 def lane_state(n_slots: int, n_edges: int, lanes: int = LANES) -> LaneState:
     """Return a state of zeros for ``lanes`` rows of networks of up to that many values and edges."""
     return LaneState(

@@ -12,9 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Flag, Float, Genes, Int
-from tweann.kernels._jit import fused_kernel
+from tweann.kernels._jit import allocating_kernel, fused_kernel
 from tweann.kernels.breed import get_values
-from tweann.kernels.decode import GENERAL, PLASTIC, NetworkBatch
+from tweann.kernels.claims import next_claimed
+from tweann.kernels.decode import (
+    GENERAL,
+    PLASTIC,
+    DecodeParameters,
+    DecodeScratch,
+    NetworkBatch,
+    NetworkShape,
+    count_room,
+    decode_network,
+    decode_scratch,
+    network_room,
+)
 from tweann.kernels.learning import learn
 from tweann.kernels.random import UInt64Array
 from tweann.kernels.tick import (
@@ -24,6 +36,7 @@ from tweann.kernels.tick import (
     reset,
     run_general,
     run_sums,
+    tick_state,
 )
 
 _INVALID, _NON_FINITE = int(Flag.INVALID), int(Flag.NON_FINITE)
@@ -57,7 +70,6 @@ class RolloutScratch(NamedTuple):
     task: Float  #: (s,) the task's state
     action: Float  #: (n_outputs,)
     score: Float  #: (2 + d + m,) fitness, solved, descriptor, objectives
-    learned: Float  #: (edges of the batch,) what plastic ones ended their last episode with; or (0,): nobody asks
 
 
 class RolloutResults(NamedTuple):
@@ -69,6 +81,7 @@ class RolloutResults(NamedTuple):
     flags: Int
     descriptor: Float  #: (n, d)
     objectives: Float  #: (n, m)
+    learned: Float  #: (n, C) in gene order: weights that plastic networks ended with; or (0, 0): nobody asks
 
 
 @fused_kernel
@@ -80,7 +93,12 @@ def scale_outputs(outputs: Float, scaling: Scaling, out: Float) -> None:
 
 
 @fused_kernel
-def rollout(
+def run_rollouts(
+    genes: Genes,
+    blocks: Int,
+    claims: Int,
+    decoding: DecodeParameters | None,
+    room: DecodeScratch,
     net: NetworkBatch,
     task_reset: Callable[..., Any],
     task_observe: Callable[..., Any],
@@ -90,38 +108,46 @@ def rollout(
     scratch: RolloutScratch,
     out: RolloutResults,
 ) -> None:
-    """Run every network of a batch through all episodes of a task.
+    """Decode genomes, as many as are left to claim, and run each through all episodes of a task.
 
-    An episode: reset the network and the task; then observe, tick, step until the task is done or ``max_steps``
+    One after the other in the same room, so that a network is still in the cache when it runs. An episode: reset the network and the task; then observe, tick, step until the task is done or ``max_steps``
     is reached; then score. Plastic networks learn before each tick, with the last step's reward, 0 before the first, where
     it modulates, and with 1 where it does not; all ticks of a step get the same. The score array comes to the task with the sum of rewards in [0] and zeros
     behind it: [0] fitness, [1] not 0 if solved, then descriptor, then objectives.
 
     Args:
-        net: (n,) networks.
+        genes, blocks: (n,) the genomes.
+        claims: see `tweann.kernels.claims`.
+        decoding: as in `tweann.kernels.decode.decode`.
+        room, net, scratch: room, sized for the largest genome; that for one network.
         task_reset, task_observe, task_step, task_score: the task, compiled to the signatures of `_jit`.
         p: parameters.
-        scratch: room, sized for the largest network.
-        out: (n,) written.
+        out: (n,) written where a genome was claimed.
     """
     # What the innermost loop needs, taken out of its tuples once: that makes it twice as fast.
     state, params, action, values = scratch.task, p.params, scratch.action, scratch.network.values
     scaling, custom, n_inputs = p.scaling, p.custom, net.n_inputs
     nodes, sums = program(net), scratch.network.sums
-    observation, learned = values[:n_inputs], scratch.learned
+    observation = values[:n_inputs]
     d = out.descriptor.shape[1]
     episodes = p.keys.size
-    for k in range(net.kind.size):
-        first, last = np.uint64(net.node_start[k]), np.uint64(net.node_start[k + 1])
-        first_edge = np.uint64(net.edge_start[k])
-        general, plastic = net.kind[k] & GENERAL, net.kind[k] & PLASTIC
-        first_output = net.n_inputs + net.node_start[k + 1] - net.node_start[k] - net.n_outputs
+    zero = np.uint64(0)
+    net.node_start[0], net.edge_start[0] = 0, 0
+    k = stop = 0
+    while True:
+        k, stop = next_claimed(claims, k, stop)
+        if k >= stop:
+            break
+        decode_network(genes, blocks[k], room, decoding, net, 0)
+        last = np.uint64(net.node_start[1])
+        general, plastic = net.kind[0] & GENERAL, net.kind[0] & PLASTIC
+        first_output = net.n_inputs + net.node_start[1] - net.n_outputs
         outputs = values[first_output : first_output + net.n_outputs]
         fitness, steps, flags, solved = 0.0, 0, 0, True
         out.descriptor[k] = 0.0
         out.objectives[k] = 0.0
         for episode in range(episodes):
-            reset(net, k, scratch.network)
+            reset(net, 0, scratch.network)
             state[:] = 0.0  # so that nothing leaks from one genome's episode into the next
             task_reset(state, params, p.keys[episode])
             total = 0.0
@@ -131,11 +157,11 @@ def rollout(
                 for _ in range(p.ticks):
                     spoilt = clean_inputs(values, n_inputs)
                     if general:
-                        if plastic and learn(net, k, scratch.network, modulation):
+                        if plastic and learn(net, 0, scratch.network, modulation):
                             spoilt = True
-                        if run_general(net, k, scratch.network, custom):
+                        if run_general(net, 0, scratch.network, custom):
                             spoilt = True
-                    elif run_sums(nodes, first, last, first_edge, n_inputs, values, sums, custom):
+                    elif run_sums(nodes, zero, last, zero, n_inputs, values, sums, custom):
                         spoilt = True
                     if spoilt:
                         flags |= _NON_FINITE
@@ -156,20 +182,63 @@ def rollout(
                 out.descriptor[k, i] += scratch.score[2 + i] / episodes
             for i in range(out.objectives.shape[1]):
                 out.objectives[k, i] += scratch.score[2 + d + i] / episodes
-        if plastic and learned.size:
-            for e in range(np.uint64(net.edge_start[k + 1]) - first_edge):
-                learned[first_edge + e] = scratch.network.weight[e]
+        if plastic and out.learned.size:
+            for e in range(net.edge_start[1]):
+                out.learned[k, net.edge_gene[e]] = scratch.network.weight[e]
         fitness /= episodes
         if not np.isfinite(fitness):
             fitness, solved = np.nan, False
             flags |= _INVALID
         out.fitness[k], out.steps[k], out.flags[k], out.solved[k] = fitness, steps, flags, solved
+        k += 1
+
+
+@allocating_kernel
+def rollout(
+    genes: Genes,
+    blocks: Int,
+    claims: Int,
+    shape: NetworkShape,
+    decoding: DecodeParameters | None,
+    task_reset: Callable[..., Any],
+    task_observe: Callable[..., Any],
+    task_step: Callable[..., Any],
+    task_score: Callable[..., Any],
+    state_size: int,
+    p: RolloutParameters,
+    out: RolloutResults,
+) -> None:
+    """Do the work of `run_rollouts` in room of its own; ``state_size`` is that of the task."""
+    _, _, nodes, edges = count_room(genes.n_nodes, genes.n_connections, blocks)
+    nodes += shape.n_outputs
+    scratch = RolloutScratch(
+        tick_state(shape.n_inputs + nodes, edges),
+        np.empty(state_size, np.float64),
+        np.empty(shape.n_outputs, np.float64),
+        np.empty(2 + out.descriptor.shape[1] + out.objectives.shape[1], np.float64),
+    )
+    run_rollouts(
+        genes,
+        blocks,
+        claims,
+        decoding,
+        decode_scratch(nodes, edges),
+        network_room(1, nodes, edges, shape, decoding),
+        task_reset,
+        task_observe,
+        task_step,
+        task_score,
+        p,
+        scratch,
+        out,
+    )
 
 
 @fused_kernel
 def evaluate_vectors(
     genes: Genes,
     blocks: Int,
+    claims: Int,
     function: Callable[..., Any],
     params: Float,
     key: np.uint64,
@@ -177,20 +246,28 @@ def evaluate_vectors(
     score: Float,
     out: RolloutResults,
 ) -> bool:
-    """Evaluate genomes as vectors of weights and biases, in gene order; return whether all fitness and descriptors are finite.
+    """Evaluate genomes, as many as are left to claim, as vectors of weights and biases, in gene order.
 
     Args:
-        genes, blocks: the genomes.
+        genes, blocks: (n,) the genomes.
+        claims: see `tweann.kernels.claims`.
         function: ``(values, params, key, score)``, compiled to the signature ``VECTOR`` of `_jit`; ``score`` as in
             `rollout`.
         params: (p,) the task's constants.
         key: where the task's randomness comes from.
         values: room for the largest vector.
         score: (2 + d + m,) room.
-        out: (n,) written.
+        out: (n,) written where a genome was claimed.
+
+    Returns:
+        Whether all fitness and descriptors are finite.
     """
     d, finite = out.descriptor.shape[1], True
-    for k in range(blocks.size):
+    k = stop = 0
+    while True:
+        k, stop = next_claimed(claims, k, stop)
+        if k >= stop:
+            break
         n = get_values(genes, blocks[k], values)
         score[:] = 0.0
         function(values[:n], params, key, score)
@@ -205,4 +282,5 @@ def evaluate_vectors(
             finite = finite and np.isfinite(score[2 + i])
         for i in range(out.objectives.shape[1]):
             out.objectives[k, i] = score[2 + d + i]
+        k += 1
     return bool(finite)

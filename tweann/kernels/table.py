@@ -9,12 +9,22 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tweann.genes import Flag, Float, Int
-from tweann.kernels._jit import fused_kernel, inlined_fused_kernel
-from tweann.kernels.decode import NetworkBatch
-from tweann.kernels.lanes import LaneState, run_block
+from tweann.genes import Flag, Float, Genes, Int
+from tweann.kernels._jit import allocating_kernel, fused_kernel, inlined_fused_kernel
+from tweann.kernels.claims import next_claimed
+from tweann.kernels.decode import (
+    DecodeParameters,
+    DecodeScratch,
+    NetworkBatch,
+    NetworkShape,
+    count_room,
+    decode_network,
+    decode_scratch,
+    network_room,
+)
+from tweann.kernels.lanes import LaneState, lane_state, run_block
 from tweann.kernels.rollout import Scaling
-from tweann.kernels.tick import TickState
+from tweann.kernels.tick import TickState, tick_state
 
 _NON_FINITE = int(Flag.NON_FINITE)
 
@@ -94,7 +104,12 @@ def row_loss(loss: int, outputs: Float, targets: Float, lane: int) -> tuple[floa
 
 
 @fused_kernel
-def evaluate_table(
+def evaluate_rows(
+    genes: Genes,
+    blocks: Int,
+    claims: Int,
+    decoding: DecodeParameters | None,
+    room: DecodeScratch,
     net: NetworkBatch,
     table: Table,
     p: TableParameters,
@@ -103,24 +118,33 @@ def evaluate_table(
     outputs: Float,
     out: TableResults,
 ) -> None:
-    """Evaluate every network of a batch on every row; each row begins at the beginning of time.
+    """Decode genomes, as many as are left to claim, and evaluate each on every row, from the beginning of time.
 
     Args:
-        net: (n,) networks.
+        genes, blocks: (n,) the genomes.
+        claims: see `tweann.kernels.claims`.
+        decoding: as in `tweann.kernels.decode.decode`.
+        room, net: room, sized for the largest genome; that for one network.
         table: rows.
         p: parameters.
         state: room for the lanes.
         single: see `tweann.kernels.lanes.run_block`.
         outputs: (n_outputs, lanes) room.
-        out: (n,) written.
+        out: (n,) written where a genome was claimed.
     """
     lanes = state.sums.size
-    for k in range(net.kind.size):
-        first_output = net.n_inputs + net.node_start[k + 1] - net.node_start[k] - net.n_outputs
+    net.node_start[0], net.edge_start[0] = 0, 0
+    k = stop = 0
+    while True:
+        k, stop = next_claimed(claims, k, stop)
+        if k >= stop:
+            break
+        decode_network(genes, blocks[k], room, decoding, net, 0)
+        first_output = net.n_inputs + net.node_start[1] - net.n_outputs
         loss, n_right, flags = 0.0, 0, 0
         for block in range(table.inputs.shape[0]):
             n_rows = min(lanes, table.n_rows - block * lanes)
-            if run_block(net, k, table.inputs[block], n_rows, p.ticks, state, single, p.custom):
+            if run_block(net, 0, table.inputs[block], n_rows, p.ticks, state, single, p.custom):
                 flags |= _NON_FINITE
             for j in range(net.n_outputs):
                 scale, offset = p.scaling.scale[j], p.scaling.offset[j]
@@ -139,6 +163,39 @@ def evaluate_table(
         else:
             fitness = -loss / table.n_rows
         out.fitness[k], out.n_right[k], out.flags[k] = fitness, n_right, flags
+        k += 1
+
+
+@allocating_kernel
+def evaluate_table(
+    genes: Genes,
+    blocks: Int,
+    claims: Int,
+    shape: NetworkShape,
+    decoding: DecodeParameters | None,
+    table: Table,
+    p: TableParameters,
+    out: TableResults,
+) -> None:
+    """Do the work of `evaluate_rows` in room of its own."""
+    _, _, nodes, edges = count_room(genes.n_nodes, genes.n_connections, blocks)
+    nodes += shape.n_outputs
+    n_slots, lanes = shape.n_inputs + nodes, table.inputs.shape[2]
+    single = None if decoding is None else tick_state(n_slots, edges)
+    evaluate_rows(
+        genes,
+        blocks,
+        claims,
+        decoding,
+        decode_scratch(nodes, edges),
+        network_room(1, nodes, edges, shape, decoding),
+        table,
+        p,
+        lane_state(n_slots, edges, lanes),
+        single,
+        np.empty((shape.n_outputs, lanes), np.float64),
+        out,
+    )
 
 
 @fused_kernel

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tweann.genes import Float, UInt8
-from tweann.kernels._jit import fused_kernel, inlined_fused_kernel
+from tweann.kernels._jit import allocating_kernel, fused_kernel, inlined_fused_kernel
 from tweann.kernels.activation import DIFFERENCE, SUM, TANH, aggregate, other_activation, tanh
 from tweann.kernels.decode import (
     DYNAMIC,
@@ -85,6 +85,7 @@ class NodeProgram(NamedTuple):
     weight: Float
 
 
+@allocating_kernel
 def tick_state(n_slots: int, n_edges: int) -> TickState:
     """Return a state for networks of up to ``n_slots`` values and ``n_edges`` edges.
 

@@ -25,6 +25,7 @@ from tweann.tasks.compiled import (
     task_step,
 )
 from tweann.tasks.settings import TaskSettings
+from tweann.tasks.shared import SharedEvaluation
 from tweann.tasks.vector import VectorTask, task_vector
 
 
@@ -134,3 +135,7 @@ class Arm(Task):
     def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
         """Move each arm once."""
         return self._task.evaluate(networks, keys)
+
+    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
+        """Return what `evaluate` does as work for several threads."""
+        return self._task.share(networks, keys)

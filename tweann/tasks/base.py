@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tweann.kernels.rollout import Scaling
     from tweann.network import NetworkSlice
+    from tweann.tasks.shared import SharedEvaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +270,14 @@ class Task:
     def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
         """Evaluate a slice; a failure is a flag and a reason, never an exception."""
         raise NotImplementedError
+
+    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
+        """Return the evaluation of a slice as work that several threads do together, with the results of `evaluate`.
+
+        None: the task does not know how; slices of the slice are then evaluated side by side.
+        """
+        del networks, keys
+        return None
 
     def against(self, opponents: Opponents) -> Task:
         """Return the task of playing against ``opponents``: fitness is the rating that its scores show.

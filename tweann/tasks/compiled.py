@@ -25,17 +25,21 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from tweann.errors import ConfigError, TaskError
-from tweann.genes import Float
+from tweann.genes import Float, Int
 from tweann.kernels._jit import OBSERVE, RESET, SCORE, STEP, allocating_kernel, callback
+from tweann.kernels.claims import new_claims
 from tweann.kernels.random import UInt64Array
-from tweann.kernels.rollout import RolloutParameters, RolloutResults, RolloutScratch, rollout
-from tweann.kernels.tick import tick_state
-from tweann.network import NetworkSlice
+from tweann.kernels.rollout import RolloutParameters, RolloutResults, rollout
+from tweann.network import NetworkSlice, decode_parameters, network_shape
 from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
+from tweann.tasks.shared import SharedEvaluation
 
 #: A compiled function of a task: what one of the decorators below makes.
 Compiled = Callable[..., Any]
 Decorator = Callable[[Compiled], Compiled]
+
+#: For `RolloutResults.learned`.
+NOT_ASKED: Final = np.empty((0, 0))
 
 
 def task_decorator(name: str, signature: Any, form: str) -> Decorator:
@@ -138,12 +142,27 @@ class CompiledTask(Task):
 
     def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
         """Run every network through all episodes; fitness is their mean."""
+        return self._evaluation(networks, keys).alone()
+
+    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
+        """Return what `evaluate` does as work for several threads; None if a subclass has an `evaluate` of its own."""
+        own = type(self).evaluate is CompiledTask.evaluate
+        return self._evaluation(networks, keys) if own else None
+
+    def _evaluation(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation:
         result = Evaluations.empty(len(networks), self.info)
         episodes = self.episode_keys(keys)
-        self.run_episodes(networks, episodes, self.simulation, self._max_steps, result)
-        if self._solved_at is not None:
-            result.solved[:] = result.fitness >= self._solved_at
-        return result
+
+        def run(claims: Int) -> None:
+            self.run_episodes(networks, episodes, self.simulation, self._max_steps, result, claims)
+
+        def finish() -> None:
+            if self._solved_at is not None:
+                np.greater_equal(result.fitness, self._solved_at, out=result.solved)
+            result.validation[:] = result.fitness
+            result.fail_invalid(f"task {self.info.name}: the score is not a finite number")
+
+        return SharedEvaluation(result, (run,), finish)
 
     def episode_keys(self, keys: EvaluationKeys) -> UInt64Array:
         """Return the keys that the resets of the task's episodes get, (episodes,)."""
@@ -156,48 +175,48 @@ class CompiledTask(Task):
         simulation: Simulation,
         max_steps: int,
         out: Evaluations,
+        claims: Int | None = None,
     ) -> None:
-        """Run every network through episodes that need not be the task's own, for tests of champions.
+        """Run networks through episodes that need not be the task's own, for tests of champions.
 
         Args:
             networks: (n,).
             episodes: (e,) the keys that the resets get.
             simulation: what to run, with the task's sizes and constants.
             max_steps: of an episode.
-            out: (n,) written; and ``networks.learned``, where it is asked for, after the last of the episodes.
+            out: (n,) what the simulation says is written; and ``networks.learned``, where it is asked for, after the
+                last of the episodes.
+            claims: on the networks, see `tweann.kernels.claims`; None: all are run.
         """
+        layout = networks.layout
         p = RolloutParameters(
             self._params,
             episodes,
             max_steps,
             self.info.ticks,
             networks.scaling,
-            networks.layout.custom,
+            layout.custom,
             self.info.reward_modulation,
         )
-        scratch = RolloutScratch(
-            tick_state(networks.max_slots, networks.max_edges),
-            np.zeros(self._state_size),
-            np.zeros(self.info.n_outputs),
-            np.zeros(2 + out.descriptor.shape[1] + out.objectives.shape[1]),
-            np.empty(0) if networks.learned is None else networks.batch.weight.copy(),
-        )
-        columns = RolloutResults(
-            out.fitness, out.solved, out.steps, out.flags, out.descriptor, out.objectives
-        )
         rollout(
-            networks.batch,
-            simulation.reset,
-            simulation.observe,
-            simulation.step,
-            simulation.score,
+            networks.genes,
+            networks.blocks,
+            new_claims(len(networks)) if claims is None else claims,
+            network_shape(layout),
+            decode_parameters(layout),
+            *simulation,
+            self._state_size,
             p,
-            scratch,
-            columns,
+            RolloutResults(
+                out.fitness,
+                out.solved,
+                out.steps,
+                out.flags,
+                out.descriptor,
+                out.objectives,
+                NOT_ASKED if networks.learned is None else networks.learned,
+            ),
         )
-        networks.take_learned(scratch.learned)
-        out.validation[:] = out.fitness
-        out.fail_invalid(f"task {self.info.name}: the score is not a finite number")
 
     def _check(self) -> None:
         name = self.info.name

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tweann.errors import ConfigError, TaskError
-from tweann.genes import Float
+from tweann.genes import Float, Int
+from tweann.kernels.claims import new_claims
 from tweann.kernels.lanes import LANES, lane_state
 from tweann.kernels.table import (
     Loss,
@@ -21,8 +23,9 @@ from tweann.kernels.table import (
     pack_rows,
     predict_table,
 )
-from tweann.network import NetworkSlice
+from tweann.network import NetworkSlice, decode_parameters, network_shape
 from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
+from tweann.tasks.shared import SharedEvaluation
 
 #: The losses by name.
 LOSSES: Final = {loss.name.lower(): loss for loss in Loss}
@@ -87,41 +90,55 @@ class TableTask(Task):
     def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
         """Evaluate every network on all training rows, and on the validation rows."""
         del keys  # nothing is random
-        result = Evaluations.empty(len(networks), self.info)
-        train = self.results(networks, "train", result)
-        n_rows = self.parts["train"].n_rows
-        result.validation[:] = result.fitness
-        if self._solved_share is not None:
-            np.greater_equal(train.n_right / n_rows, self._solved_share, out=result.solved)
-        if "validation" in self.parts:
-            found = self.results(networks, "validation").fitness
-            result.validation[:] = np.where(np.isfinite(found), found, -np.inf)
-            n_rows += self.parts["validation"].n_rows
-        result.steps.fill(n_rows * self.info.ticks)
-        result.fail_invalid(f"task {self.info.name}: the sum of errors is not a finite number")
-        return result
+        return self._evaluation(networks).alone()
 
-    def results(
-        self, networks: NetworkSlice, part: str, into: Evaluations | None = None
-    ) -> TableResults:
-        """Return what one part of the table says of networks; fitness and flags are those of ``into``, if given."""
-        n = len(networks)
-        table = self.parts[part]
-        lanes = table.inputs.shape[2]
-        fitness, flags = (
-            (np.empty(n), np.empty(n, np.int64)) if into is None else (into.fitness, into.flags)
-        )
-        out = TableResults(fitness, np.empty(n, np.int64), flags)
+    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
+        """Return what `evaluate` does as work for several threads; None if a subclass has an `evaluate` of its own."""
+        del keys
+        own = type(self).evaluate is TableTask.evaluate
+        return self._evaluation(networks) if own else None
+
+    def _evaluation(self, networks: NetworkSlice) -> SharedEvaluation:
+        n, n_rows = len(networks), self.parts["train"].n_rows
+        result = Evaluations.empty(n, self.info)
+        train = TableResults(result.fitness, np.empty(n, np.int64), result.flags)
+        passes = [partial(self._run, networks, "train", train)]
+        validation = None
+        if "validation" in self.parts:
+            validation = _table_results(n)
+            passes.append(partial(self._run, networks, "validation", validation))
+            n_rows += self.parts["validation"].n_rows
+
+        def finish() -> None:
+            result.validation[:] = result.fitness
+            if self._solved_share is not None:
+                share = train.n_right / self.parts["train"].n_rows
+                np.greater_equal(share, self._solved_share, out=result.solved)
+            if validation is not None:
+                found = validation.fitness
+                result.validation[:] = np.where(np.isfinite(found), found, -np.inf)
+            result.steps.fill(n_rows * self.info.ticks)
+            result.fail_invalid(f"task {self.info.name}: the sum of errors is not a finite number")
+
+        return SharedEvaluation(result, passes, finish)
+
+    def results(self, networks: NetworkSlice, part: str) -> TableResults:
+        """Return what one part of the table says of networks."""
+        out = _table_results(len(networks))
+        self._run(networks, part, out, new_claims(len(networks)))
+        return out
+
+    def _run(self, networks: NetworkSlice, part: str, out: TableResults, claims: Int) -> None:
         evaluate_table(
-            networks.batch,
-            table,
+            networks.genes,
+            networks.blocks,
+            claims,
+            network_shape(networks.layout),
+            decode_parameters(networks.layout),
+            self.parts[part],
             self._parameters(networks),
-            lane_state(networks.max_slots, networks.max_edges, lanes),
-            networks.single_state(),
-            np.empty((self.info.n_outputs, lanes)),
             out,
         )
-        return out
 
     def predictions(self, networks: NetworkSlice, part: str) -> Float:
         """Return (n_rows, n_outputs), what the slice's first network says of each row of one part."""
@@ -158,3 +175,7 @@ class TableTask(Task):
                 )
         # A small table fills its lanes; a wide block of zeros would be computed for nothing.
         return pack_rows(inputs, targets, min(LANES, -(-n // 4) * 4))
+
+
+def _table_results(n: int) -> TableResults:
+    return TableResults(np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64))

@@ -8,12 +8,13 @@ from typing import Final
 import numpy as np
 
 from tweann.errors import ConfigError
-from tweann.genes import Float
+from tweann.genes import Float, Int
 from tweann.kernels._jit import VECTOR
 from tweann.kernels.rollout import RolloutResults, evaluate_vectors
 from tweann.network import NetworkSlice
 from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
-from tweann.tasks.compiled import Compiled, require_made_by, task_decorator
+from tweann.tasks.compiled import NOT_ASKED, Compiled, require_made_by, task_decorator
+from tweann.tasks.shared import SharedEvaluation
 
 #: ``function(values, params, key, out)``; ``out`` comes as zeros and leaves with [0] fitness, [1] not 0 if solved,
 #: then the descriptor, then the objectives.
@@ -56,9 +57,16 @@ class VectorTask(Task):
 
     def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
         """Call the function for every genome, with the same key."""
+        return self._evaluation(networks, keys).alone()
+
+    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
+        """Return what `evaluate` does as work for several threads; None if a subclass has an `evaluate` of its own."""
+        own = type(self).evaluate is VectorTask.evaluate
+        return self._evaluation(networks, keys) if own else None
+
+    def _evaluation(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation:
         result = Evaluations.empty(len(networks), self.info)
-        genes, blocks = networks.genes, networks.blocks
-        room = genes.node_id.shape[1] + genes.source.shape[1]
+        genes = networks.genes
         out = RolloutResults(
             result.fitness,
             result.solved,
@@ -66,15 +74,33 @@ class VectorTask(Task):
             result.flags,
             result.descriptor,
             result.objectives,
+            NOT_ASKED,
         )
-        score = np.zeros(2 + result.descriptor.shape[1] + result.objectives.shape[1])
         key = keys.episodes(1)[0]
-        finite = evaluate_vectors(
-            genes, blocks, self._function, self._params, key, np.empty(room), score, out
-        )
-        if self._solved_at is not None:
-            result.solved[:] = result.fitness >= self._solved_at
-        result.validation[:] = result.fitness
-        if not finite:
-            result.fail_invalid(f"task {self.info.name}: the score is not a finite number")
-        return result
+        finite = []
+
+        def run(claims: Int) -> None:
+            values = np.empty(genes.node_id.shape[1] + genes.source.shape[1])
+            score = np.empty(2 + result.descriptor.shape[1] + result.objectives.shape[1])
+            finite.append(
+                evaluate_vectors(
+                    genes,
+                    networks.blocks,
+                    claims,
+                    self._function,
+                    self._params,
+                    key,
+                    values,
+                    score,
+                    out,
+                )
+            )
+
+        def finish() -> None:
+            if self._solved_at is not None:
+                np.greater_equal(result.fitness, self._solved_at, out=result.solved)
+            result.validation[:] = result.fitness
+            if not all(finite):
+                result.fail_invalid(f"task {self.info.name}: the score is not a finite number")
+
+        return SharedEvaluation(result, (run,), finish)

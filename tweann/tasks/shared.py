@@ -1,0 +1,55 @@
+"""Evaluations that several threads do together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tweann.genes import Int
+from tweann.kernels.claims import new_claims, withdraw
+from tweann.tasks.base import Evaluations
+
+
+class SharedEvaluation:
+    """The evaluation of a slice by one thread or several: each takes the next genomes that nobody has taken.
+
+    Attributes:
+        evaluations: (n,) what was found, whole after `result`.
+    """
+
+    def __init__(
+        self,
+        evaluations: Evaluations,
+        passes: Sequence[Callable[[Int], object]],
+        finish: Callable[[], None],
+    ) -> None:
+        """Put an evaluation together; nothing is evaluated yet.
+
+        Args:
+            evaluations: (n,) columns, written by passes and ``finish``.
+            passes: each takes claims on the n genomes, see `tweann.kernels.claims`, and evaluates what it claims; on
+                several threads at once.
+            finish: writes what is made of the whole columns.
+        """
+        n = evaluations.fitness.size
+        self.evaluations, self._finish = evaluations, finish
+        self._passes = [(run, new_claims(n)) for run in passes]
+
+    def work(self) -> None:
+        """Evaluate until there is no genome left that nobody has taken; for each thread to call once."""
+        for run, claims in self._passes:
+            run(claims)
+
+    def stop(self) -> None:
+        """Leave no genome to be taken. There will be no result."""
+        for _, claims in self._passes:
+            withdraw(claims)
+
+    def result(self) -> Evaluations:
+        """Return what was found, once all that began to work are back."""
+        self._finish()
+        return self.evaluations
+
+    def alone(self) -> Evaluations:
+        """Do all of it on this thread."""
+        self.work()
+        return self.result()
