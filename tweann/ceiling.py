@@ -140,9 +140,12 @@ def ceiling(config: Config, task: Task, layout: Layout, strategy: Strategy) -> C
         parts.append(Part("compiler, in the first run of an installation", _COMPILER, ""))
         if workers > 1:
             parts.append(Part("a second process that compiles then", _BASE + _COMPILER, ""))
-    networks = window * brood * network_bytes(layout) + workers * scratch_bytes(layout)
+    at_once = workers  # each decodes one genome after the other
+    if task.info.kind in ("python", "external") or task.info.n_players > 1:
+        at_once = window * brood
+    networks = at_once * network_bytes(layout) + workers * scratch_bytes(layout)
     if config.tuning.attempts != 0:
-        # the slice's genes twice, as tried and as they were best, each decoded; and what is written back
+        # the slice's genes twice, as tried and as they were best; and what is written back
         networks = 3 * networks + 2 * window * brood * (block + 8 * n_values)
     if (
         config.genome.lamarckian

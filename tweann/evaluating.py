@@ -267,7 +267,7 @@ class Evaluator:
         )
         if ticket.shared is not None:
             workers = min(pieces, backend.capacity, self.limit or backend.capacity)
-            jobs = [self._shared_job(brood, ticket, ticket.shared) for _ in range(workers)]
+            jobs = [_shared_job(len(brood), ticket.shared, ticket.seconds) for _ in range(workers)]
         else:
             jobs = [
                 self._job(brood, start, stop, keys, opponents)
@@ -335,18 +335,6 @@ class Evaluator:
             return None
         return self._assignment.share(self._slice(brood.rows["block"]), keys)
 
-    @staticmethod
-    def _shared_job(brood: Brood, ticket: _Ticket, shared: SharedEvaluation) -> Job:
-        """Return one of the jobs that share the evaluation of a brood."""
-
-        def evaluate() -> Evaluations:
-            began = _clock()
-            shared.work()
-            ticket.seconds.append(_clock() - began)
-            return shared.evaluations
-
-        return Job(0, len(brood), evaluate)
-
     def _pieces(self, n: int, backend: Backend) -> int:
         """Return how many jobs a brood is worth, none so small that handing it out costs more than it does.
 
@@ -362,6 +350,21 @@ class Evaluator:
             return 1
         worth = n if self._cost is None else int(n * self._cost / _SLICE_SECONDS)
         return max(1, min(capacity * len(_SHARES), worth))
+
+
+def _shared_job(n: int, shared: SharedEvaluation, seconds: list[float]) -> Job:
+    """Return one of the jobs that share the evaluation of a brood of ``n``; it adds what it took to ``seconds``.
+
+    Not the ticket: a circle of references would keep the genes alive for long.
+    """
+
+    def evaluate() -> Evaluations:
+        began = _clock()
+        shared.work()
+        seconds.append(_clock() - began)
+        return shared.evaluations
+
+    return Job(0, n, evaluate)
 
 
 def slices_of(n: int, pieces: int, capacity: int) -> list[tuple[int, int]]:
