@@ -139,7 +139,7 @@ def test_rows_do_not_see_each_other_and_the_number_of_lanes_does_not_matter() ->
     order = np.random.default_rng(2).permutation(50)
     p = parameters(Loss.SQUARED, 3, [Scale()] * 2)
     results = []
-    for lanes in (1, 8, 32):
+    for lanes in (1, 4, 8, 32):
         out = np.full((50, 2), np.nan)
         state = rubbish_lanes(net, lanes)
         predict_table(net, pack_rows(inputs, np.zeros((50, 2)), lanes), p, state, None, out)

@@ -331,7 +331,7 @@ def assert_lanes_equal_ticks(net: NetworkBatch, inputs: Float) -> None:
     in_lanes, flags = [], []
     for row in inputs:
         state.values[: net.n_inputs] = row
-        flags.append(bool(tick_lanes(net, 0, state, NO_CUSTOM)))
+        flags.append(bool(tick_lanes(net, 0, state, NO_CUSTOM, np.uint64(state.sums.size))))
         in_lanes.append(state.values[:n].copy())
     single = rubbish_state(net)
     any_spoilt = [False] * len(inputs)
@@ -459,5 +459,5 @@ def test_a_new_state_is_at_the_beginning_of_time() -> None:
     assert fresh.values.tobytes() == cleaned.values.tobytes()
     lanes = lane_state(slots, edges)
     lanes.values[:3] = 1.0
-    tick_lanes(net, 0, lanes, NO_CUSTOM)
+    tick_lanes(net, 0, lanes, NO_CUSTOM, np.uint64(lanes.sums.size))
     assert all(lanes.values[:, lane].tobytes() == fresh.values.tobytes() for lane in range(LANES))

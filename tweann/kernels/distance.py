@@ -41,6 +41,11 @@ def compatibility_distance(
     size = 1 if larger < c.small_genome else max(larger, 1)
     # so many unmatched genes make more than the limit, with one to spare for rounding
     enough = limit * size / c.c1 + 1.0 if c.c1 > 0.0 else math.inf
+    excess = (
+        n - m
+    )  # genes left of a, less those left of b: at least so many more will stay unmatched
+    if abs(excess) >= enough:
+        return limit
     # unsigned: signed indices make the compiler allow for wrap-around
     zero, one = np.uint64(0), np.uint64(1)
     i, j, end_a, end_b = zero, zero, np.uint64(n), np.uint64(m)
@@ -57,10 +62,12 @@ def compatibility_distance(
         else:
             if target_a < target_b or (target_a == target_b and source_a < source_b):
                 i += one
+                excess -= 1
             else:
                 j += one
+                excess += 1
             unmatched += 1
-            if unmatched >= enough:
+            if unmatched + abs(excess) >= enough:
                 return limit
     result = c.c1 * (n + m - 2 * matching) / size
     if matching > 0:
