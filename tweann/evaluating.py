@@ -32,9 +32,10 @@ _SLICE_SECONDS = 0.0005
 #: The measured cost of an evaluation grows by no more at a time: one that waited for a core, or for the interpreter's
 #: lock beside other slices, says little of the next.
 _RISE = 1.1
-#: What slices are timed by: this thread's own time, where it is known to microseconds (on Windows it is not). By the wall's
-#: clock the slices of a first generation, which wait for the GIL, seem to be worth more threads than they are.
-_clock = (
+#: What slices on threads are timed by: the thread's own time, where it is known to microseconds (on Windows it is not). By
+#: the wall's clock the slices of a first generation, which wait for the GIL, seem to be worth more threads than they are.
+#: To ask for it can take 8 µs.
+_thread_clock = (
     time.thread_time if time.get_clock_info("thread_time").resolution < 1e-5 else time.perf_counter
 )
 #: Failures whose reasons are reported in full; more are only counted.
@@ -55,8 +56,8 @@ class _Ticket:
         seconds: what each job took of its thread's time.
     """
 
-    jobs: list[Job]
-    shared: SharedEvaluation | None
+    jobs: list[Job] = field(default_factory=list)
+    shared: SharedEvaluation | None = None
     found: dict[int, Evaluations] = field(default_factory=dict)
     n_left: int = 0
     seconds: list[float] = field(default_factory=list)
@@ -262,23 +263,24 @@ class Evaluator:
         keys = EvaluationKeys(self._config.run.seed, generation)
         opponents = None if self._matches is None else self._matches.opponents(brood)
         pieces = self._pieces(len(brood), backend)
-        ticket = _Ticket(
-            [], self._shared(brood, keys) if pieces > 1 and opponents is None else None
-        )
+        # A single job is not handed over, which would cost as much again.
+        here = alone and pieces == 1 and backend.in_process and self._task.info.kind != "python"
+        ticket = self._tickets[id(brood)] = _Ticket()
+        if here:
+            job = self._job(brood, 0, len(brood), keys, opponents, time.perf_counter)
+            ticket.found[0] = job.evaluate()
+            return
+        if pieces > 1 and opponents is None:
+            ticket.shared = self._shared(brood, keys)
         if ticket.shared is not None:
             workers = min(pieces, backend.capacity, self.limit or backend.capacity)
             jobs = [_shared_job(len(brood), ticket.shared, ticket.seconds) for _ in range(workers)]
         else:
             jobs = [
-                self._job(brood, start, stop, keys, opponents)
+                self._job(brood, start, stop, keys, opponents, _thread_clock)
                 for start, stop in slices_of(len(brood), pieces, backend.capacity)
             ]
-        self._tickets[id(brood)] = ticket
         ticket.jobs, ticket.n_left = jobs, len(jobs)
-        if alone and len(jobs) == 1 and backend.in_process and self._task.info.kind != "python":
-            ticket.found[0] = jobs[0].evaluate()  # handing it over would cost as much again
-            ticket.n_left = 0
-            return
         self._waiting.extend((job, ticket) for job in jobs)
         self._hand_over(backend)
 
@@ -303,6 +305,7 @@ class Evaluator:
         stop: int,
         keys: EvaluationKeys,
         opponents: Opponents | None,
+        clock: Callable[[], float],
     ) -> Job:
         part, rows = slice(start, stop), brood.rows
         networks = self._slice(rows["block"][part])
@@ -315,7 +318,7 @@ class Evaluator:
         lamarckian = self._config.genome.lamarckian
 
         def evaluate() -> Evaluations:
-            began = _clock()
+            began = clock()
             if lamarckian:
                 result = evaluate_lives(self._task, networks, keys)
             elif tuner is None:
@@ -323,7 +326,7 @@ class Evaluator:
             else:
                 task = self._task if opponents is None else self._task.against(opponents)
                 result = tuner.evaluate(task, networks, keys, births, generation, tuned)
-            self._note_cost((_clock() - began) / len(networks))
+            self._note_cost((clock() - began) / len(networks))
             return result
 
         return Job(start, stop, evaluate, networks, keys, self._assignment, opponents)
@@ -359,9 +362,9 @@ def _shared_job(n: int, shared: SharedEvaluation, seconds: list[float]) -> Job:
     """
 
     def evaluate() -> Evaluations:
-        began = _clock()
+        began = _thread_clock()
         shared.work()
-        seconds.append(_clock() - began)
+        seconds.append(_thread_clock() - began)
         return shared.evaluations
 
     return Job(0, n, evaluate)

@@ -12,7 +12,7 @@ from reference import FIRST_OUTPUT, Connection, Genome, Network, Node, live_node
 from reference import decode as decode_twin
 
 from tweann.genes import ACTIVATIONS, AGGREGATIONS
-from tweann.kernels.decode import MIXED, RECURRENT, REMEMBERS, NetworkBatch
+from tweann.kernels.decode import GROUPED, MIXED, RECURRENT, REMEMBERS, NetworkBatch, _group
 
 
 def network(batch: NetworkBatch, k: int) -> dict[str, Any]:
@@ -33,6 +33,8 @@ def network(batch: NetworkBatch, k: int) -> dict[str, Any]:
         )
         start = stop
     assert start == batch.edge_start[k + 1]
+    if len(nodes) < GROUPED:
+        _group(batch, k)  # decoding leaves it out: it works all the same
     return {
         "groups": [int(batch.group_stop[n]) for n in nodes],
         "activation": [ACTIVATIONS[batch.activation[n]] for n in nodes],

@@ -27,6 +27,7 @@ from tweann.kernels.table import (
 from tweann.kernels.tick import reset, tick, tick_state
 
 NO_CUSTOM = np.zeros(0, np.uint64)
+N_SOLVED = 3  # rows
 BOUNDED = ("tanh", "sigmoid", "sin", "cos", "gaussian", "softsign", "clamped")
 CASES = cases(
     activations=BOUNDED,
@@ -43,7 +44,7 @@ def scaling(scales: list[Scale]) -> Scaling:
 
 
 def parameters(loss: Loss, ticks: int, scales: list[Scale]) -> TableParameters:
-    return TableParameters(int(loss), ticks, scaling(scales), NO_CUSTOM)
+    return TableParameters(int(loss), ticks, N_SOLVED, scaling(scales), NO_CUSTOM)
 
 
 def rubbish_lanes(net: NetworkBatch, lanes: int) -> LaneState:
@@ -58,10 +59,13 @@ def evaluate(
     networks: Claimed, inputs: Float, targets: Float, p: TableParameters, lanes: int
 ) -> TableResults:
     n, net = len(networks.blocks), networks.net
-    out = TableResults(np.full(n, np.nan), np.full(n, -1), np.full(n, -1))
+    nothing = (np.full(n, np.nan), np.full(n, -1), np.full(n, -1), np.zeros(n, np.bool_))
+    out = TableResults(*nothing)
     table = pack_rows(inputs, targets, lanes)
     outputs = np.full((net.n_outputs, lanes), np.nan)
-    evaluate_rows(*networks, table, p, rubbish_lanes(net, lanes), None, outputs, out)
+    finite = evaluate_rows(*networks, table, p, rubbish_lanes(net, lanes), None, outputs, out)
+    assert finite == np.isfinite(out.fitness).all()
+    assert (out.solved == (out.n_right >= N_SOLVED)).all()
     return out
 
 

@@ -82,7 +82,8 @@ def evaluate(
         np.empty((0, 0)),
     )
     networks.claims[:] = new_claims(n)
-    run_rollouts(*networks, *toys.POINT, p, scratch, out)
+    finite = run_rollouts(*networks, *toys.POINT, p, scratch, out)
+    assert finite == (np.isfinite(out.fitness).all() and np.isfinite(out.descriptor).all())
     return out
 
 

@@ -31,6 +31,9 @@ GENERAL: Final = MIXED | DYNAMIC | PLASTIC | MODULATED
 #: Networks with one of these run row by row, not in lanes.
 ROW_BY_ROW: Final = DYNAMIC | PLASTIC | MODULATED
 
+#: Nodes from which on a network has groups: in smaller ones they would be of one or two nodes.
+GROUPED: Final = 16
+
 #: For genomes without genes of these groups.
 _IZHIKEVICH_DEFAULTS: Final = tuple(value for _, value in COLUMN_GROUPS["izhikevich"].node)
 _STDP_DEFAULTS: Final = tuple(value for _, value in COLUMN_GROUPS["stdp"].connection)
@@ -56,7 +59,8 @@ class NetworkBatch(NamedTuple):
     ]  #: (nodes,) where a node's edges end, counted from the network's first
     group_stop: NDArray[
         np.uint32
-    ]  #: (nodes,) of the first node of a group: where the group ends, counted from the network's first; else 0
+    ]  #: (nodes,) of the first node of a group: where the group ends, counted from the network's first; else 0; of
+    #: networks of `GROUPED` nodes and more
     activation: UInt8  #: (nodes,)
     aggregation: UInt8  #: (nodes,)
     bias: Float  #: (nodes,)
@@ -214,10 +218,21 @@ def _mark(genes: Genes, block: int, scratch: DecodeScratch) -> None:
     for i in range(n_nodes):
         if is_output(genes.node_id[block, i]):
             scratch.slot[i] = 0
-            scratch.stack[depth] = i
-            depth += 1
         else:
             scratch.slot[i] = -1
+    # A sweep from the last node to the first sees all that a forward connection reaches.
+    for i in range(n_nodes - 1, -1, -1):
+        if scratch.slot[i] < 0:
+            continue
+        begin, end = np.uint64(scratch.first_edge[i]), np.uint64(scratch.first_edge[i + 1])
+        for edge in range(begin, end):
+            if genes.enabled[block, edge]:
+                source = np.uint32(scratch.read[edge])
+                if scratch.slot[source] < 0:
+                    scratch.slot[source] = 0
+                    if source > i:
+                        scratch.stack[depth] = source
+                        depth += 1
     while depth > 0:
         depth -= 1
         node = scratch.stack[depth]
@@ -452,7 +467,8 @@ def decode_network(
     _link(genes, block, scratch)
     _mark(genes, block, scratch)
     _emit(genes, block, scratch, out, k)
-    _group(out, k)
+    if out.node_start[k + 1] - out.node_start[k] >= GROUPED:
+        _group(out, k)
     if p is not None:
         _emit_time(genes, block, scratch, p, out, k)
 

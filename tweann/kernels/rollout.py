@@ -107,7 +107,7 @@ def run_rollouts(
     p: RolloutParameters,
     scratch: RolloutScratch,
     out: RolloutResults,
-) -> None:
+) -> bool:
     """Decode genomes, as many as are left to claim, and run each through all episodes of a task.
 
     One after the other in the same room, so that a network is still in the cache when it runs. An episode: reset the network and the task; then observe, tick, step until the task is done or ``max_steps``
@@ -123,6 +123,9 @@ def run_rollouts(
         task_reset, task_observe, task_step, task_score: the task, compiled to the signatures of `_jit`.
         p: parameters.
         out: (n,) written where a genome was claimed.
+
+    Returns:
+        Whether all fitness and descriptors are finite.
     """
     # What the innermost loop needs, taken out of its tuples once: that makes it twice as fast.
     state, params, action, values = scratch.task, p.params, scratch.action, scratch.network.values
@@ -131,7 +134,7 @@ def run_rollouts(
     observation = values[:n_inputs]
     d = out.descriptor.shape[1]
     episodes = p.keys.size
-    zero = np.uint64(0)
+    zero, finite = np.uint64(0), True
     net.node_start[0], net.edge_start[0] = 0, 0
     k = stop = 0
     while True:
@@ -187,10 +190,13 @@ def run_rollouts(
                 out.learned[k, net.edge_gene[e]] = scratch.network.weight[e]
         fitness /= episodes
         if not np.isfinite(fitness):
-            fitness, solved = np.nan, False
+            fitness, solved, finite = np.nan, False, False
             flags |= _INVALID
+        for i in range(d):
+            finite = finite and np.isfinite(out.descriptor[k, i])
         out.fitness[k], out.steps[k], out.flags[k], out.solved[k] = fitness, steps, flags, solved
         k += 1
+    return bool(finite)
 
 
 @allocating_kernel
@@ -207,7 +213,7 @@ def rollout(
     state_size: int,
     p: RolloutParameters,
     out: RolloutResults,
-) -> None:
+) -> bool:
     """Do the work of `run_rollouts` in room of its own; ``state_size`` is that of the task."""
     _, _, nodes, edges = count_room(genes.n_nodes, genes.n_connections, blocks)
     nodes += shape.n_outputs
@@ -217,7 +223,7 @@ def rollout(
         np.empty(shape.n_outputs, np.float64),
         np.empty(2 + out.descriptor.shape[1] + out.objectives.shape[1], np.float64),
     )
-    run_rollouts(
+    return run_rollouts(
         genes,
         blocks,
         claims,

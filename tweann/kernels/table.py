@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tweann.genes import Flag, Float, Genes, Int
+from tweann.genes import Bool, Flag, Float, Genes, Int
 from tweann.kernels._jit import allocating_kernel, fused_kernel, inlined_fused_kernel
 from tweann.kernels.claims import next_claimed
 from tweann.kernels.decode import (
@@ -56,6 +56,7 @@ class TableParameters(NamedTuple):
 
     loss: int  #: of `Loss`
     ticks: int
+    n_solved: int  #: rows right that solve the task
     scaling: Scaling
     custom: NDArray[np.uint64]
 
@@ -68,6 +69,7 @@ class TableResults(NamedTuple):
         Int  #: rows right: all outputs on the target's side of 0.5; the class of the largest output
     )
     flags: Int
+    solved: Bool
 
 
 @inlined_fused_kernel
@@ -117,7 +119,7 @@ def evaluate_rows(
     single: TickState | None,
     outputs: Float,
     out: TableResults,
-) -> None:
+) -> bool:
     """Decode genomes, as many as are left to claim, and evaluate each on every row, from the beginning of time.
 
     Args:
@@ -131,8 +133,11 @@ def evaluate_rows(
         single: see `tweann.kernels.lanes.run_block`.
         outputs: (n_outputs, lanes) room.
         out: (n,) written where a genome was claimed.
+
+    Returns:
+        Whether all fitness are finite.
     """
-    lanes = state.sums.size
+    lanes, finite = state.sums.size, True
     net.node_start[0], net.edge_start[0] = 0, 0
     k = stop = 0
     while True:
@@ -163,7 +168,10 @@ def evaluate_rows(
         else:
             fitness = -loss / table.n_rows
         out.fitness[k], out.n_right[k], out.flags[k] = fitness, n_right, flags
+        out.solved[k] = n_right >= p.n_solved
+        finite = finite and math.isfinite(fitness)
         k += 1
+    return bool(finite)
 
 
 @allocating_kernel
@@ -176,13 +184,13 @@ def evaluate_table(
     table: Table,
     p: TableParameters,
     out: TableResults,
-) -> None:
+) -> bool:
     """Do the work of `evaluate_rows` in room of its own."""
     _, _, nodes, edges = count_room(genes.n_nodes, genes.n_connections, blocks)
     nodes += shape.n_outputs
     n_slots, lanes = shape.n_inputs + nodes, table.inputs.shape[2]
     single = None if decoding is None else tick_state(n_slots, edges)
-    evaluate_rows(
+    return evaluate_rows(
         genes,
         blocks,
         claims,

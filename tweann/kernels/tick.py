@@ -20,6 +20,7 @@ from tweann.kernels.activation import DIFFERENCE, SUM, TANH, aggregate, other_ac
 from tweann.kernels.decode import (
     DYNAMIC,
     GENERAL,
+    GROUPED,
     MODULATED,
     PLASTIC,
     REMEMBERS,
@@ -48,9 +49,7 @@ from tweann.kernels.plasticity import (
 #: Unsigned in the kernels: signed indices allow for wrap-around, which costs a third of the speed.
 Index: TypeAlias = int | np.uint64
 
-
-#: Nodes from which on a network's groups are worth it: in smaller ones they are of one or two nodes.
-_GROUPED: Final = np.uint64(16)
+_GROUPED: Final = np.uint64(GROUPED)
 
 
 class TickState(NamedTuple):

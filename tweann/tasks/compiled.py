@@ -151,16 +151,20 @@ class CompiledTask(Task):
 
     def _evaluation(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation:
         result = Evaluations.empty(len(networks), self.info)
-        episodes = self.episode_keys(keys)
+        episodes, simulation = self.episode_keys(keys), self.simulation
+        finite = list[bool]()
 
         def run(claims: Int) -> None:
-            self.run_episodes(networks, episodes, self.simulation, self._max_steps, result, claims)
+            finite.append(
+                self.run_episodes(networks, episodes, simulation, self._max_steps, result, claims)
+            )
 
         def finish() -> None:
             if self._solved_at is not None:
                 np.greater_equal(result.fitness, self._solved_at, out=result.solved)
             result.validation[:] = result.fitness
-            result.fail_invalid(f"task {self.info.name}: the score is not a finite number")
+            if not all(finite):
+                result.fail_invalid(f"task {self.info.name}: the score is not a finite number")
 
         return SharedEvaluation(result, (run,), finish)
 
@@ -176,7 +180,7 @@ class CompiledTask(Task):
         max_steps: int,
         out: Evaluations,
         claims: Int | None = None,
-    ) -> None:
+    ) -> bool:
         """Run networks through episodes that need not be the task's own, for tests of champions.
 
         Args:
@@ -187,6 +191,9 @@ class CompiledTask(Task):
             out: (n,) what the simulation says is written; and ``networks.learned``, where it is asked for, after the
                 last of the episodes.
             claims: on the networks, see `tweann.kernels.claims`; None: all are run.
+
+        Returns:
+            Whether all fitness and descriptors are finite.
         """
         layout = networks.layout
         p = RolloutParameters(
@@ -198,7 +205,7 @@ class CompiledTask(Task):
             layout.custom,
             self.info.reward_modulation,
         )
-        rollout(
+        return rollout(
             networks.genes,
             networks.blocks,
             new_claims(len(networks)) if claims is None else claims,

@@ -80,12 +80,16 @@ class TableTask(Task):
                 f"task {info.name}: solved_share must lie in (0, 1], and no row is ever right with "
                 f"loss 'mean_squared_error'; came {solved_share} with {loss!r}"
             )
-        self.info, self._loss, self._solved_share = info, LOSSES[loss], solved_share
+        self.info, self._loss = info, LOSSES[loss]
         given = {"train": Rows(inputs, targets), "validation": validation, "test": test}
         #: The parts of the table by name: "train", and "validation" and "test" where they exist.
         self.parts: Mapping[str, Table] = {
             name: self._packed(name, rows) for name, rows in given.items() if rows is not None
         }
+        n_rows = self.parts["train"].n_rows
+        shares = np.arange(n_rows + 1) / n_rows
+        # beyond the last: none is ever solved
+        self._n_solved = int((shares < (np.inf if solved_share is None else solved_share)).sum())
 
     def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
         """Evaluate every network on all training rows, and on the validation rows."""
@@ -101,8 +105,9 @@ class TableTask(Task):
     def _evaluation(self, networks: NetworkSlice) -> SharedEvaluation:
         n, n_rows = len(networks), self.parts["train"].n_rows
         result = Evaluations.empty(n, self.info)
-        train = TableResults(result.fitness, np.empty(n, np.int64), result.flags)
-        passes = [partial(self._run, networks, "train", train)]
+        finite = list[bool]()
+        train = TableResults(result.fitness, np.empty(n, np.int64), result.flags, result.solved)
+        passes = [lambda claims: finite.append(self._run(networks, "train", train, claims))]
         validation = None
         if "validation" in self.parts:
             validation = _table_results(n)
@@ -111,14 +116,14 @@ class TableTask(Task):
 
         def finish() -> None:
             result.validation[:] = result.fitness
-            if self._solved_share is not None:
-                share = train.n_right / self.parts["train"].n_rows
-                np.greater_equal(share, self._solved_share, out=result.solved)
             if validation is not None:
                 found = validation.fitness
                 result.validation[:] = np.where(np.isfinite(found), found, -np.inf)
             result.steps.fill(n_rows * self.info.ticks)
-            result.fail_invalid(f"task {self.info.name}: the sum of errors is not a finite number")
+            if not all(finite):
+                result.fail_invalid(
+                    f"task {self.info.name}: the sum of errors is not a finite number"
+                )
 
         return SharedEvaluation(result, passes, finish)
 
@@ -128,8 +133,8 @@ class TableTask(Task):
         self._run(networks, part, out, new_claims(len(networks)))
         return out
 
-    def _run(self, networks: NetworkSlice, part: str, out: TableResults, claims: Int) -> None:
-        evaluate_table(
+    def _run(self, networks: NetworkSlice, part: str, out: TableResults, claims: Int) -> bool:
+        return evaluate_table(
             networks.genes,
             networks.blocks,
             claims,
@@ -151,7 +156,11 @@ class TableTask(Task):
 
     def _parameters(self, networks: NetworkSlice) -> TableParameters:
         return TableParameters(
-            int(self._loss), self.info.ticks, networks.scaling, networks.layout.custom
+            int(self._loss),
+            self.info.ticks,
+            self._n_solved,
+            networks.scaling,
+            networks.layout.custom,
         )
 
     def _packed(self, part: str, rows: Rows) -> Table:
@@ -178,4 +187,5 @@ class TableTask(Task):
 
 
 def _table_results(n: int) -> TableResults:
-    return TableResults(np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64))
+    whole = np.empty((2, n), np.int64)
+    return TableResults(np.empty(n), whole[0], whole[1], np.empty(n, np.bool_))
