@@ -32,10 +32,9 @@ _SLICE_SECONDS = 0.0005
 #: The measured cost of an evaluation grows by no more at a time: one that waited for a core, or for the interpreter's
 #: lock beside other slices, says little of the next.
 _RISE = 1.1
-#: What slices on threads are timed by: the thread's own time, where it is known to microseconds (on Windows it is not). By
-#: the wall's clock the slices of a first generation, which wait for the GIL, seem to be worth more threads than they are.
-#: To ask for it can take 8 µs.
-_thread_clock = (
+#: What slices are timed by: this thread's own time, where it is known to microseconds (on Windows it is not). By the wall's
+#: clock the slices of a first generation, which wait for the GIL, seem to be worth more threads than they are.
+_clock = (
     time.thread_time if time.get_clock_info("thread_time").resolution < 1e-5 else time.perf_counter
 )
 #: Failures whose reasons are reported in full; more are only counted.
@@ -267,7 +266,7 @@ class Evaluator:
         here = alone and pieces == 1 and backend.in_process and self._task.info.kind != "python"
         ticket = self._tickets[id(brood)] = _Ticket()
         if here:
-            job = self._job(brood, 0, len(brood), keys, opponents, time.perf_counter)
+            job = self._job(brood, 0, len(brood), keys, opponents)
             ticket.found[0] = job.evaluate()
             return
         if pieces > 1 and opponents is None:
@@ -277,7 +276,7 @@ class Evaluator:
             jobs = [_shared_job(len(brood), ticket.shared, ticket.seconds) for _ in range(workers)]
         else:
             jobs = [
-                self._job(brood, start, stop, keys, opponents, _thread_clock)
+                self._job(brood, start, stop, keys, opponents)
                 for start, stop in slices_of(len(brood), pieces, backend.capacity)
             ]
         ticket.jobs, ticket.n_left = jobs, len(jobs)
@@ -305,7 +304,6 @@ class Evaluator:
         stop: int,
         keys: EvaluationKeys,
         opponents: Opponents | None,
-        clock: Callable[[], float],
     ) -> Job:
         part, rows = slice(start, stop), brood.rows
         networks = self._slice(rows["block"][part])
@@ -318,7 +316,7 @@ class Evaluator:
         lamarckian = self._config.genome.lamarckian
 
         def evaluate() -> Evaluations:
-            began = clock()
+            began = _clock()
             if lamarckian:
                 result = evaluate_lives(self._task, networks, keys)
             elif tuner is None:
@@ -326,7 +324,7 @@ class Evaluator:
             else:
                 task = self._task if opponents is None else self._task.against(opponents)
                 result = tuner.evaluate(task, networks, keys, births, generation, tuned)
-            self._note_cost((clock() - began) / len(networks))
+            self._note_cost((_clock() - began) / len(networks))
             return result
 
         return Job(start, stop, evaluate, networks, keys, self._assignment, opponents)
@@ -362,9 +360,9 @@ def _shared_job(n: int, shared: SharedEvaluation, seconds: list[float]) -> Job:
     """
 
     def evaluate() -> Evaluations:
-        began = _thread_clock()
+        began = _clock()
         shared.work()
-        seconds.append(_thread_clock() - began)
+        seconds.append(_clock() - began)
         return shared.evaluations
 
     return Job(0, n, evaluate)
