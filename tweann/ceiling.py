@@ -224,7 +224,7 @@ def network_bytes(layout: Layout) -> int:
 def scratch_bytes(layout: Layout) -> int:
     """Return what a worker needs to decode and to run the largest network."""
     nodes, edges = layout.max_nodes + layout.n_outputs, layout.max_connections
-    decoding = 4 * (8 * nodes + edges + 4 * nodes)
+    decoding = 4 * (8 * nodes + 2 * edges + 4 * nodes)
     return decoding + 8 * LANES * (layout.n_inputs + nodes) + 8 * 8 * (nodes + edges)
 
 

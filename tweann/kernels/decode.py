@@ -100,9 +100,12 @@ class NetworkShape(NamedTuple):
 class DecodeScratch(NamedTuple):
     """Room for decoding one genome, reused for the whole slice."""
 
-    table: NDArray[np.int32]  #: (a power of two > 2 N,) hash table from node id to position
-    first_edge: NDArray[np.int32]  #: (N + 1,) where each node's connection genes begin
+    table: NDArray[np.int32]  #: (a power of two > 4 N,) hash table from node id to position
+    first_edge: NDArray[
+        np.int32
+    ]  #: (N + 1,) where each node's connection genes begin, where that is needed
     read: NDArray[np.int32]  #: (C,) the position of each connection's source
+    write: NDArray[np.int32]  #: (C,) and of its target
     slot: NDArray[np.int32]  #: (N,) a node's slot, -1 while it is not known to matter
     stack: NDArray[np.int32]  #: (N,)
 
@@ -111,11 +114,12 @@ class DecodeScratch(NamedTuple):
 def decode_scratch(node_capacity: int, connection_capacity: int) -> DecodeScratch:
     """Return room for genomes of up to that many nodes and connections."""
     table = 1
-    while table <= 2 * node_capacity:
+    while table <= 4 * node_capacity:
         table *= 2
     return DecodeScratch(
         np.empty(table, np.int32),
         np.empty(node_capacity + 1, np.int32),
+        np.empty(connection_capacity, np.int32),
         np.empty(connection_capacity, np.int32),
         np.empty(node_capacity, np.int32),
         np.empty(node_capacity, np.int32),
@@ -179,10 +183,10 @@ def longest_part(starts: Int) -> int:
 
 @kernel
 def _link(genes: Genes, block: int, scratch: DecodeScratch) -> None:
-    """Find where each node's connections begin, and the position of each enabled one's source."""
+    """Find the positions of both ends of each connection."""
     n_nodes, n_connections = genes.n_nodes[block], genes.n_connections[block]
     bits = 1
-    while (1 << bits) < 2 * n_nodes:
+    while (1 << bits) < 4 * n_nodes:
         bits += 1
     mask = (1 << bits) - 1
     shift = np.uint64(64 - bits)
@@ -195,44 +199,61 @@ def _link(genes: Genes, block: int, scratch: DecodeScratch) -> None:
         scratch.table[at] = i
     # Unsigned where it is hot: signed indices make the compiler allow for wrap-around.
     one, wrap = np.uint64(1), np.uint64(mask)
-    edge, last = np.uint64(0), np.uint64(n_connections)
-    for j in range(np.uint64(n_nodes)):
-        scratch.first_edge[j] = edge
-        node = genes.node_id[block, j]
-        while edge < last and genes.target[block, edge] == node:
-            if genes.enabled[block, edge]:
-                wanted = genes.source[block, edge]
-                place = (np.uint64(wanted) * _GOLDEN) >> shift
-                while genes.node_id[block, np.uint32(scratch.table[place])] != wanted:
-                    place = (place + one) & wrap
-                scratch.read[edge] = scratch.table[place]
-            edge += one
+    node = np.uint64(0)
+    for edge in range(np.uint64(n_connections)):
+        wanted = genes.source[block, edge]
+        place = (np.uint64(wanted) * _GOLDEN) >> shift
+        while genes.node_id[block, np.uint32(scratch.table[place])] != wanted:
+            place = (place + one) & wrap
+        scratch.read[edge] = scratch.table[place]
+        while genes.node_id[block, node] != genes.target[block, edge]:
+            node += one
+        scratch.write[edge] = node
+
+
+@kernel
+def _find_edges(genes: Genes, block: int, scratch: DecodeScratch) -> None:
+    """Find where each node's connections begin."""
+    n_nodes, edge = genes.n_nodes[block], genes.n_connections[block]
     scratch.first_edge[n_nodes] = edge
+    for i in range(n_nodes - 1, -1, -1):
+        while edge > 0 and scratch.write[edge - 1] == i:
+            edge -= 1
+        scratch.first_edge[i] = edge
 
 
 @kernel
 def _mark(genes: Genes, block: int, scratch: DecodeScratch) -> None:
     """Set ``slot`` to 0 for every node from which an output can be reached, to -1 for others."""
     n_nodes = genes.n_nodes[block]
-    depth = 0
     for i in range(n_nodes):
-        if is_output(genes.node_id[block, i]):
-            scratch.slot[i] = 0
-        else:
-            scratch.slot[i] = -1
-    # A sweep from the last node to the first sees all that a forward connection reaches.
-    for i in range(n_nodes - 1, -1, -1):
-        if scratch.slot[i] < 0:
-            continue
-        begin, end = np.uint64(scratch.first_edge[i]), np.uint64(scratch.first_edge[i + 1])
-        for edge in range(begin, end):
-            if genes.enabled[block, edge]:
-                source = np.uint32(scratch.read[edge])
-                if scratch.slot[source] < 0:
-                    scratch.slot[source] = 0
-                    if source > i:
-                        scratch.stack[depth] = source
-                        depth += 1
+        scratch.slot[i] = 0 if is_output(genes.node_id[block, i]) else -1
+    # A sweep from the last connection to the first sees all that forward ones reach; hardly a branch in it, for what a
+    # network looks like is anybody's guess.
+    missed = False
+    edge = np.uint64(genes.n_connections[block])
+    while edge > np.uint64(0):
+        edge -= np.uint64(1)
+        source, target = np.uint32(scratch.read[edge]), np.uint32(scratch.write[edge])
+        before = scratch.slot[source]
+        after = before
+        if genes.enabled[block, edge] and scratch.slot[target] >= 0:
+            after = np.int32(0)
+        missed |= (after > before) & (source > target)
+        scratch.slot[source] = after
+    if missed:
+        _mark_backward(genes, block, scratch)
+
+
+@kernel
+def _mark_backward(genes: Genes, block: int, scratch: DecodeScratch) -> None:
+    """Mark what is reached against the order of evaluation too, from all nodes that are marked."""
+    _find_edges(genes, block, scratch)
+    depth = 0
+    for i in range(genes.n_nodes[block]):
+        if scratch.slot[i] >= 0:
+            scratch.stack[depth] = i
+            depth += 1
     while depth > 0:
         depth -= 1
         node = scratch.stack[depth]
@@ -251,7 +272,6 @@ def _emit(genes: Genes, block: int, scratch: DecodeScratch, out: NetworkBatch, k
     """Number the nodes that matter and write network ``k``; dynamics and plasticity aside."""
     n_nodes = genes.n_nodes[block]
     first_node, first_edge = out.node_start[k], out.edge_start[k]
-    slot = out.n_inputs
     hidden = 0
     for i in range(n_nodes):
         node = genes.node_id[block, i]
@@ -260,51 +280,49 @@ def _emit(genes: Genes, block: int, scratch: DecodeScratch, out: NetworkBatch, k
         elif is_output(node):
             scratch.slot[i] = out.n_inputs + hidden + (node - FIRST_OUTPUT)
         elif scratch.slot[i] >= 0:
-            scratch.slot[i] = slot
-            slot += 1
+            scratch.slot[i] = out.n_inputs + hidden
             hidden += 1
+    total = hidden + out.n_outputs
+    for at in range(first_node, first_node + total):
+        out.edge_stop[at] = 0
     for j in range(out.n_outputs):  # an output that the genome lacks stays at 0
         at = first_node + hidden + j
         out.activation[at], out.aggregation[at], out.bias[at] = IDENTITY, SUM, 0.0
     kind = 0
-    edges = 0
-    written = 0
     for i in range(n_nodes):
         slot = scratch.slot[i]
-        if slot < out.n_inputs:  # an input, or a node that does not matter
-            continue
-        while written < slot - out.n_inputs:
-            out.edge_stop[first_node + written] = edges
-            written += 1
-        begin, end = np.uint64(scratch.first_edge[i]), np.uint64(scratch.first_edge[i + 1])
-        to = np.uint64(first_edge + edges)
-        for edge in range(begin, end):
-            if genes.enabled[block, edge]:
-                source = scratch.slot[np.uint32(scratch.read[edge])]
-                out.source[to] = source
-                out.weight[to] = genes.weight[block, edge]
-                out.edge_gene[to] = edge
-                to += np.uint64(1)
-                if source >= slot:
-                    kind |= RECURRENT
-        edges = np.int64(to) - first_edge
-        at = first_node + slot - out.n_inputs
-        out.activation[at] = genes.activation[block, i]
-        out.aggregation[at] = genes.aggregation[block, i]
-        out.bias[at] = genes.bias[block, i]
-        out.edge_stop[at] = edges
-        written = slot - out.n_inputs + 1
-        if genes.aggregation[block, i] != SUM:
-            kind |= MIXED
-        if genes.aggregation[block, i] == DIFFERENCE:
-            kind |= REMEMBERS
-    total = hidden + out.n_outputs
-    while written < total:
-        out.edge_stop[first_node + written] = edges
-        written += 1
-    out.kind[k] = kind
+        if slot >= out.n_inputs:  # neither an input, nor a node that does not matter
+            at = first_node + slot - out.n_inputs
+            out.activation[at] = genes.activation[block, i]
+            out.aggregation[at] = genes.aggregation[block, i]
+            out.bias[at] = genes.bias[block, i]
+            if genes.aggregation[block, i] != SUM:
+                kind |= MIXED
+            if genes.aggregation[block, i] == DIFFERENCE:
+                kind |= REMEMBERS
+    recurrent = False
+    begin = np.uint64(first_edge)
+    to = begin
+    first_slot = np.uint64(first_node - out.n_inputs)
+    for edge in range(np.uint64(genes.n_connections[block])):
+        slot = scratch.slot[np.uint32(scratch.write[edge])]
+        if genes.enabled[block, edge] and slot >= out.n_inputs:
+            source = scratch.slot[np.uint32(scratch.read[edge])]
+            out.source[to] = source
+            out.weight[to] = genes.weight[block, edge]
+            out.edge_gene[to] = edge
+            to += np.uint64(1)
+            out.edge_stop[first_slot + np.uint64(slot)] = to - begin
+            recurrent |= source >= slot
+    stop = np.uint32(0)
+    for at in range(first_node, first_node + total):
+        stop = max(
+            stop, out.edge_stop[at]
+        )  # of a node without connections: where the last one's end
+        out.edge_stop[at] = stop
+    out.kind[k] = kind | (RECURRENT if recurrent else 0)
     out.node_start[k + 1] = first_node + total
-    out.edge_start[k + 1] = first_edge + edges
+    out.edge_start[k + 1] = first_edge + np.int64(to - begin)
 
 
 @kernel
@@ -451,6 +469,7 @@ def _emit_time(
     if p.dynamics >= 0:
         _emit_dynamics(genes, block, scratch, p, out, k)
     if p.rule >= 0:
+        _find_edges(genes, block, scratch)
         _emit_plasticity(genes, block, scratch, p, out, k)
 
 
