@@ -241,7 +241,7 @@ class Generational:
         alive, champion = follow_species(
             position, fitness, self._generation, self._best, self._improved
         )
-        if not alive.all():
+        if np.count_nonzero(alive) < alive.size:
             self._ids, self._best = self._ids[alive], self._best[alive]
             self._improved = self._improved[alive]
         if champion > self._champion:

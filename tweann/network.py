@@ -44,7 +44,7 @@ from tweann.layout import Layout
 
 def decode_parameters(layout: Layout) -> DecodeParameters | None:
     """Return what decoding needs to know of a run with dynamics or plasticity; None: it has neither."""
-    if not {"dynamics", "plasticity"}.intersection(layout.groups):
+    if not layout.groups or not {"dynamics", "plasticity"}.intersection(layout.groups):
         return None
     of_nodes = [name for name, _ in layout.node_columns]
     of_connections = [name for name, _ in layout.connection_columns]

@@ -44,8 +44,8 @@ _GROWTH = 1.5
 _IMMIGRANT = int(Origin.IMMIGRANT)
 #: The columns that say how many blocks there are and how large.
 _SAY_ROOM: Final = ("n_nodes", "node_id", "source")
-#: The operators from here on are those that grow.
-_GROW = int(Operator.GROW)
+#: Bits of operators: those that set values; those that grow are the last.
+_SETS, _GROWS = 1 << Operator.SET_VALUES, 1 << Operator.GROW
 _MEMBER = int(Role.MEMBER)
 _NO_VALUES: Final = np.empty((0, 0))
 
@@ -329,16 +329,17 @@ class GenomePool:
         n, old = operator.size, self.rows
         operator = operator.astype(np.uint8, copy=False)
         parents: Int = np.empty((4, n), np.int64)
-        find_parents(parent_a, parent_b, old["id"], old["block"], parents)
+        operators = find_parents(operator, parent_a, parent_b, old["id"], old["block"], parents)
         values = np.ascontiguousarray(_NO_VALUES if values is None else values, np.float64)
-        self._check_values(operator, parents[2], values)
+        if operators & _SETS:
+            self._check_values(operator, parents[2], values)
         arrived = self.insert(immigrants) if immigrants else np.zeros(0, np.int64)
         rows = self.make_rows(births.size)
         nodes, connections = largest_genome(
             self.genes.n_nodes, self.genes.n_connections, parents[2:], parameters.template
         )
         splices = 0 if enrichment is None else _MORE_NODES
-        grows = bool((operator >= _GROW).any())
+        grows = operators >= _GROWS
         wires = self.layout.n_inputs if grows else 0
         self.make_room(
             min(nodes + _NEW_NODES + splices, self.layout.max_nodes),

@@ -42,6 +42,11 @@ _MANY: Final = 1000
 _ROOM: Final = 1.5
 
 
+def _matrix_type(size: int) -> np.dtype[Any]:
+    """Return the type of columns of that many bytes: what most of them are, so that these need no view."""
+    return np.dtype(f"i{size}" if size == 8 else f"u{size}")
+
+
 class RowFormat:
     """Which columns rows have.
 
@@ -58,14 +63,17 @@ class RowFormat:
             kind: np.dtype[Any] = np.dtype(dtype)
             groups.setdefault(kind.itemsize, []).append((name, kind, value))
         self.names = (*columns, *widths)
+        #: Which matrix, which of its rows, and the type to view it as; None: it is of that type.
         self.places = {
-            name: (matrix, row, dtype)
-            for matrix, group in enumerate(groups.values())
+            name: (matrix, row, None if dtype == _matrix_type(size) else dtype)
+            for matrix, (size, group) in enumerate(groups.items())
             for row, (name, dtype, _) in enumerate(group)
         }
         self.widths = dict(widths)
         self._blanks = [
-            np.array([[np.array(value, dtype).view(f"u{size}")] for _, dtype, value in group])
+            np.array(
+                [[np.array(value, dtype).view(_matrix_type(size))] for _, dtype, value in group]
+            )
             for size, group in groups.items()
         ]
 
@@ -92,7 +100,7 @@ class Rows(Mapping[str, NDArray[Any]]):
 
         Args:
             row_format: which columns there are.
-            matrices: (columns, >= n) of each width, as unsigned integers.
+            matrices: (columns, >= n) of each width, as integers.
             wide: (>= n, d) of each that has several values a row.
             n: how many rows there are; behind them is room for more.
         """
@@ -108,7 +116,9 @@ class Rows(Mapping[str, NDArray[Any]]):
             else:
                 matrix, row, dtype = place
                 whole = self._matrices[matrix][row]
-                column = (whole if whole.size == self.n else whole[: self.n]).view(dtype)
+                column = whole if whole.size == self.n else whole[: self.n]
+                if dtype is not None:
+                    column = column.view(dtype)
             self._columns[name] = column
         return column
 

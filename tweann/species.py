@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from tweann.genes import Int
@@ -12,6 +14,8 @@ from tweann.kernels.distance import (
     found_species,
 )
 from tweann.pool import GenomePool
+
+_NOBODY: Final = np.zeros(0, np.int64)
 
 
 def assign_species(
@@ -42,15 +46,16 @@ def assign_species(
     Source: Stanley & Miikkulainen (2002), section 3.3.
     """
     species = np.empty(blocks.size, np.int64)
-    genes = pool.genes
+    genes, n_unfit = pool.genes, list[int]()
 
     def assign_slice(start: int, stop: int) -> None:
-        first_compatible(
-            genes, blocks[start:stop], representatives, threshold, c, species[start:stop]
-        )
+        part, out = blocks[start:stop], species[start:stop]
+        n_unfit.append(first_compatible(genes, part, representatives, threshold, c, out))
 
     if representatives.size:
         pool.workers.run("assign", assign_slice, blocks.size)
+        if not any(n_unfit):
+            return species, _NOBODY
     else:
         species[:] = -1
     unfit = species < 0

@@ -144,7 +144,8 @@ def test_a_genome_belongs_to_the_first_representative_that_is_close_enough(
     population, representatives = family[:n], family[n:]
     genes, blocks, _ = pack(family)
     out = np.full(n, 99)
-    first_compatible(genes, blocks[:n], blocks[n:], threshold, C, out)
+    unfit = first_compatible(genes, blocks[:n], blocks[n:], threshold, C, out)
+    assert unfit == (out < 0).sum()
     assert out.tolist() == [
         twins.first_compatible(g, representatives, threshold, C) for g in population
     ]

@@ -104,9 +104,13 @@ def test_the_first_survivor_that_cannot_stay_is_found(index: list[int], n: int) 
 def test_parents_are_found_and_nobody_is_minus_1() -> None:
     ids, blocks = np.array([70, 71, 72]), np.array([5, 6, 7])
     out = np.zeros((4, 4), np.int64)
-    find_parents(np.array([2, -1, 0, 2]), np.array([-1, -1, 1, 2]), ids, blocks, out)
+    operator = np.array([3, 0, 1, 3], np.uint8)
+    found = find_parents(
+        operator, np.array([2, -1, 0, 2]), np.array([-1, -1, 1, 2]), ids, blocks, out
+    )
     assert out[:2].tolist() == [[72, -1, 70, 72], [-1, -1, 71, 72]]
     assert out[2:].tolist() == [[7, -1, 5, 7], [-1, -1, 6, 7]]
+    assert found == 1 << 0 | 1 << 1 | 1 << 3
 
 
 @PROPERTY

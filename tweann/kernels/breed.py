@@ -66,18 +66,26 @@ def largest_genome(n_nodes: Int, n_connections: Int, blocks: Int, template: int)
 
 
 @kernel
-def find_parents(parent_a: Int, parent_b: Int, ids: Int, blocks: Int, out: Int) -> None:
+def find_parents(
+    operator: UInt8, parent_a: Int, parent_b: Int, ids: Int, blocks: Int, out: Int
+) -> int:
     """Write the birth numbers of both parents, and their blocks; -1 for none.
 
     Args:
-        parent_a, parent_b: (n,) rows of the pool, or -1.
+        operator, parent_a, parent_b: (n,) values of `Operator`; rows of the pool, or -1.
         ids, blocks: (rows,) of the pool.
         out: (4, n) written.
+
+    Returns:
+        Which operators there are: bit ``1 << operator``.
     """
+    found = 0
     for i in range(parent_a.size):
         a, b = parent_a[i], parent_b[i]
         out[0, i], out[2, i] = (ids[a], blocks[a]) if a >= 0 else (-1, -1)
         out[1, i], out[3, i] = (ids[b], blocks[b]) if b >= 0 else (-1, -1)
+        found |= 1 << np.int64(operator[i])
+    return found
 
 
 @kernel

@@ -91,7 +91,7 @@ def first_compatible(
     threshold: float,
     c: DistanceCoefficients,
     out: Int,
-) -> None:
+) -> int:
     """Write for each genome the position of the first representative closer than ``threshold``, or -1.
 
     Args:
@@ -101,7 +101,11 @@ def first_compatible(
         threshold: > 0.
         c: coefficients.
         out: (n,).
+
+    Returns:
+        How many genomes are close to none.
     """
+    unfit = 0
     for i in range(blocks.size):
         out[i] = -1
         for j in range(representatives.size):
@@ -109,6 +113,8 @@ def first_compatible(
             if d < threshold:
                 out[i] = j
                 break
+        unfit += out[i] < 0
+    return unfit
 
 
 @kernel
