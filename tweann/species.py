@@ -8,6 +8,7 @@ import numpy as np
 
 from tweann.genes import Int
 from tweann.kernels.distance import (
+    SIGNATURE,
     DistanceCoefficients,
     distances,
     first_compatible,
@@ -49,8 +50,9 @@ def assign_species(
     genes, n_unfit = pool.genes, list[int]()
 
     def assign_slice(start: int, stop: int) -> None:
+        room = np.empty((representatives.size + 1, SIGNATURE), np.uint64)
         part, out = blocks[start:stop], species[start:stop]
-        n_unfit.append(first_compatible(genes, part, representatives, threshold, c, out))
+        n_unfit.append(first_compatible(genes, part, representatives, threshold, c, room, out))
 
     if representatives.size:
         pool.workers.run("assign", assign_slice, blocks.size)

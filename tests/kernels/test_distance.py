@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from reference import FIRST_OUTPUT, Connection, Genome, Node
 
 from tweann.kernels.distance import (
+    SIGNATURE,
     DistanceCoefficients,
     compatibility_distance,
+    differing_bits,
     distances,
     first_compatible,
     found_species,
+    sign,
 )
 
 PAIRS = relatives() | st.lists(genomes(missing=True), min_size=2, max_size=2)
@@ -137,6 +140,21 @@ C = DistanceCoefficients(1.0, 0.5, 20)
 
 
 @PROPERTY
+@given(POPULATIONS)
+def test_signatures_differ_in_no_more_bits_than_genes_are_unmatched(family: list[Genome]) -> None:
+    genes, blocks, _ = pack(family)
+    signatures = np.full((len(blocks), SIGNATURE), 2**64 - 1, np.uint64)
+    for block, signature in zip(blocks, signatures, strict=True):
+        sign(genes, block, signature)
+    pairs = [{(c.source, c.target) for c in genome.connections} for genome in family]
+    for i, a in enumerate(pairs):
+        for j, b in enumerate(pairs):
+            bits = differing_bits(signatures[i], signatures[j])
+            assert bits <= len(a ^ b)
+            assert bits > 0 or len(a ^ b) < 4
+
+
+@PROPERTY
 @given(POPULATIONS, st.integers(0, 7), THRESHOLDS)
 def test_a_genome_belongs_to_the_first_representative_that_is_close_enough(
     family: list[Genome], n: int, threshold: float
@@ -144,7 +162,8 @@ def test_a_genome_belongs_to_the_first_representative_that_is_close_enough(
     population, representatives = family[:n], family[n:]
     genes, blocks, _ = pack(family)
     out = np.full(n, 99)
-    unfit = first_compatible(genes, blocks[:n], blocks[n:], threshold, C, out)
+    room = np.empty((len(blocks) - n + 1, SIGNATURE), np.uint64)
+    unfit = first_compatible(genes, blocks[:n], blocks[n:], threshold, C, room, out)
     assert unfit == (out < 0).sum()
     assert out.tolist() == [
         twins.first_compatible(g, representatives, threshold, C) for g in population

@@ -178,3 +178,16 @@ def _fetch_add(_context: Any, counter: Any, n: Any) -> Any:
 
 
 fetch_add = cast("Callable[[Any, int], int]", _fetch_add)
+
+
+@intrinsic
+def _popcount(_context: Any, bits: Any) -> Any:
+    """Return how many bits of a uint64 are set."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
+
+
+popcount = cast("Callable[[Any], int]", _popcount)

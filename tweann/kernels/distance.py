@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from tweann.genes import Float, Genes, Int
-from tweann.kernels._jit import inlined_kernel, kernel
+from tweann.kernels._jit import inlined_kernel, kernel, popcount
+from tweann.kernels.random import UInt64Array
+
+#: Words of a signature: 256 bits.
+SIGNATURE: Final = 4
+_BITS: Final = 64 * SIGNATURE
+#: Odd numbers that scatter bits; what is left of a hash: the word in its top two bits, the bit of it in the next six.
+_FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+_HALF, _WORD, _BIT = np.uint64(32), np.uint64(62), np.uint64(56)
+_ONE, _LOW = np.uint64(1), np.uint64(63)
 
 
 class DistanceCoefficients(NamedTuple):
@@ -17,6 +26,19 @@ class DistanceCoefficients(NamedTuple):
     c1: float  #: of excess and disjoint genes, which count alike
     c3: float  #: of the mean weight difference
     small_genome: int  #: N = 1 where both genomes have fewer connection genes
+
+
+@inlined_kernel
+def normaliser(n: int, m: int, c: DistanceCoefficients) -> int:
+    """Return N of the distance between genomes of so many connection genes."""
+    larger = max(n, m)
+    return 1 if larger < c.small_genome else max(larger, 1)
+
+
+@inlined_kernel
+def enough_unmatched(n: int, m: int, c: DistanceCoefficients, limit: float) -> float:
+    """Return how many unmatched genes make more than the limit, with one to spare for rounding."""
+    return limit * normaliser(n, m, c) / c.c1 + 1.0 if c.c1 > 0.0 else math.inf
 
 
 @inlined_kernel
@@ -37,10 +59,7 @@ def compatibility_distance(
     Source: Stanley & Miikkulainen (2002), eq. 1, with c1 = c2. Cost: O(n_a + n_b), no allocation.
     """
     n, m = genes.n_connections[a], genes.n_connections[b]
-    larger = max(n, m)
-    size = 1 if larger < c.small_genome else max(larger, 1)
-    # so many unmatched genes make more than the limit, with one to spare for rounding
-    enough = limit * size / c.c1 + 1.0 if c.c1 > 0.0 else math.inf
+    size, enough = normaliser(n, m, c), enough_unmatched(n, m, c, limit)
     excess = (
         n - m
     )  # genes left of a, less those left of b: at least so many more will stay unmatched
@@ -75,6 +94,26 @@ def compatibility_distance(
     return float(result)
 
 
+@inlined_kernel
+def sign(genes: Genes, block: int, out: UInt64Array) -> None:
+    """Write a signature of a genome's structure, (`SIGNATURE`,): each connection gene sets one of its bits."""
+    for word in range(out.size):
+        out[word] = 0
+    for i in range(np.uint64(genes.n_connections[block])):
+        h = np.uint64(genes.source[block, i]) * _FIRST + np.uint64(genes.target[block, i])
+        h = (h ^ (h >> _HALF)) * _SECOND
+        out[h >> _WORD] |= _ONE << ((h >> _BIT) & _LOW)
+
+
+@inlined_kernel
+def differing_bits(a: UInt64Array, b: UInt64Array) -> int:
+    """Return in how many bits two signatures differ: so many genes at least are in one genome and not in the other."""
+    n = 0
+    for word in range(a.size):
+        n += popcount(a[word] ^ b[word])
+    return n
+
+
 @kernel
 def distances(genes: Genes, a: Int, b: Int, c: DistanceCoefficients, out: Float) -> None:
     """Write the distance of each pair to ``out``, (n_a, n_b); ``a`` and ``b`` are blocks."""
@@ -90,6 +129,7 @@ def first_compatible(
     representatives: Int,
     threshold: float,
     c: DistanceCoefficients,
+    signatures: UInt64Array,
     out: Int,
 ) -> int:
     """Write for each genome the position of the first representative closer than ``threshold``, or -1.
@@ -100,15 +140,27 @@ def first_compatible(
         representatives: (m,) blocks, in the order of species.
         threshold: > 0.
         c: coefficients.
+        signatures: (m + 1, `SIGNATURE`) room to work in.
         out: (n,).
 
     Returns:
         How many genomes are close to none.
     """
     unfit = 0
+    for j in range(representatives.size):
+        sign(genes, representatives[j], signatures[j])
+    own = signatures[representatives.size]
     for i in range(blocks.size):
         out[i] = -1
+        n = genes.n_connections[blocks[i]]
+        telling = enough_unmatched(n, n, c, threshold) < _BITS  # no signature differs in so many
+        if telling:
+            sign(genes, blocks[i], own)
         for j in range(representatives.size):
+            m = genes.n_connections[representatives[j]]
+            enough = enough_unmatched(n, m, c, threshold)
+            if telling and differing_bits(own, signatures[j]) >= enough:
+                continue  # most of them, without a look at the genes
             d = compatibility_distance(genes, blocks[i], representatives[j], c, threshold)
             if d < threshold:
                 out[i] = j

@@ -170,9 +170,18 @@ def remove_unnamed_nodes(genes: Genes, block: int, marks: NDArray[np.bool_]) -> 
     for i in range(n):
         node = genes.node_id[block, i]
         marks[i] = is_input(node) or is_output(node)
+    at = 0  # targets ascend, as nodes do
+    for i in range(genes.n_connections[block]):
+        while genes.node_id[block, at] != genes.target[block, i]:
+            at += 1
+        marks[at] = True
+    unnamed = 0
+    for i in range(n):
+        unnamed += not marks[i]
+    if unnamed == 0:  # mostly: sources need not be looked for
+        return
     for i in range(genes.n_connections[block]):
         marks[find_node(genes.node_id[block], n, genes.source[block, i])] = True
-        marks[find_node(genes.node_id[block], n, genes.target[block, i])] = True
     kept = int(np.int64(0))  # as in `tweann.kernels.lanes`
     for i in range(n):
         if marks[i]:
