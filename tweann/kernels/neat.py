@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tweann.genes import Bool, Float, Int, Operator, UInt8
-from tweann.kernels._jit import allocating_kernel, kernel
+from tweann.kernels._jit import allocating_kernel, inlined_kernel, kernel
 from tweann.kernels.random import UInt64Array, next_below, next_uniform
 from tweann.kernels.sorting import sort_descending
 
@@ -165,7 +165,7 @@ def mark_breeding(history: SpeciesHistory, p: NeatParameters, out: Bool) -> None
     out[first] = True
 
 
-@kernel
+@inlined_kernel
 def choose_parent(
     ranking: Ranking, s: int, p: NeatParameters, total: Float, rng: UInt64Array
 ) -> int:
@@ -192,7 +192,7 @@ def choose_parent(
     return int(ranking.order[start + rank])
 
 
-@kernel
+@inlined_kernel
 def plan_child(
     ranking: Ranking,
     s: int,
