@@ -84,7 +84,7 @@ def find_parents(
         a, b = parent_a[i], parent_b[i]
         out[0, i], out[2, i] = (ids[a], blocks[a]) if a >= 0 else (-1, -1)
         out[1, i], out[3, i] = (ids[b], blocks[b]) if b >= 0 else (-1, -1)
-        found |= 1 << np.int64(operator[i])
+        found |= int(np.int64(1) << np.int64(operator[i]))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -107,7 +107,11 @@ class TableTask(Task):
         result = Evaluations.empty(n, self.info)
         finite = list[bool]()
         train = TableResults(result.fitness, np.empty(n, np.int64), result.flags, result.solved)
-        passes = [lambda claims: finite.append(self._run(networks, "train", train, claims))]
+
+        def run_train(claims: Int) -> None:
+            finite.append(self._run(networks, "train", train, claims))
+
+        passes: list[Callable[[Int], object]] = [run_train]
         validation = None
         if "validation" in self.parts:
             validation = _table_results(n)
