@@ -41,6 +41,8 @@ _clock = (
 _MAX_REASONS = 20
 #: Seconds between two looks at whether the run is to stop.
 _PATIENCE = 0.1
+#: Between two looks at whether a thread has finished its last genome.
+_MOMENT = 0.001
 
 
 @dataclass(slots=True)
@@ -97,6 +99,8 @@ class Evaluator:
         self._cost: float | None = None  # seconds an evaluation, as last measured
         self.reasons: list[str] = []
         self._waiting: deque[tuple[Job, _Ticket]] = deque()  # not handed to the back-end yet
+        #: Abandoned, and perhaps not left by all threads: a genome that was begun is finished, and its genes are read.
+        self._stopped: list[SharedEvaluation] = []
 
     def networks(self, brood: Brood) -> NetworkSlice:
         """Return the networks of a brood."""
@@ -119,6 +123,10 @@ class Evaluator:
                 self._require_no_weights(backend)
             self._backend = backend
         check()
+        while any(shared.at_work for shared in self._stopped):
+            time.sleep(_MOMENT)
+            check()
+        self._stopped.clear()
         try:
             for brood in broods:
                 if id(brood) not in self._tickets:
@@ -177,6 +185,7 @@ class Evaluator:
         for ticket in self._tickets.values():
             if ticket.shared is not None:
                 ticket.shared.stop()
+                self._stopped.append(ticket.shared)
             for job in ticket.jobs:
                 if self._backend is not None and id(job) in self._owners:
                     self._backend.cancel(job)

@@ -251,11 +251,12 @@ class Competitive(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The evaluation of one slice of a brood.
+    """The evaluation of one slice of a brood, or a part in it: several jobs of one slice share the work.
 
     Attributes:
         start, stop: the slice, rows of the brood.
-        evaluate: decodes and evaluates the slice; runs on any thread, and raises only for a bug.
+        evaluate: decodes and evaluates the slice, or what others of that slice have not begun; runs on any thread, and
+            raises only for a bug.
         networks, keys, assignment: the same for those who evaluate in another process: what
             `tweann.remote` sends there. The assignment is one object for the whole run.
         opponents: whom the slice plays against; None: nobody.

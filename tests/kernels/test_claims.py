@@ -61,3 +61,12 @@ def test_what_is_withdrawn_is_claimed_by_nobody() -> None:
     withdraw(claims)
     assert count(claims, counts) == 0
     assert not counts.any()
+
+
+def test_what_was_claimed_and_not_begun_is_withdrawn_too() -> None:
+    claims = new_claims(10_000)
+    first, stop = next_claimed(claims, 0, 0)
+    assert (first, stop) == (0, 8)
+    withdraw(claims)
+    k, stop = next_claimed(claims, first + 1, stop)
+    assert k >= stop

@@ -137,3 +137,19 @@ def test_threads_that_share_a_brood_stop_when_the_run_is_interrupted() -> None:
         began = time.monotonic()
         evolution.close()  # which waits for the threads
         assert time.monotonic() - began < 10.0
+
+
+def test_a_thread_is_at_work_until_its_last_genome_is_done() -> None:
+    task = adder(20_000_000)  # a tenth of a second or more a genome
+    shared = shared_by(task, networks_for(task, 40))
+    thread = Thread(target=shared.work)
+    assert not shared.at_work
+    thread.start()
+    deadline = time.monotonic() + 30.0
+    while not shared.at_work and time.monotonic() < deadline:
+        time.sleep(0.001)
+    shared.stop()
+    assert shared.at_work
+    thread.join(30)
+    assert not shared.at_work
+    assert np.isnan(shared.evaluations.fitness).sum() >= 38

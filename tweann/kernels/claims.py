@@ -21,8 +21,8 @@ def new_claims(n: int) -> Int:
 
 
 def withdraw(claims: Int) -> None:
-    """Leave no piece to be claimed."""
-    claims[0] = claims[2]
+    """Leave no piece to be begun, those that are claimed included."""
+    claims[2] = 0
 
 
 @inlined_kernel
@@ -35,5 +35,5 @@ def next_claimed(claims: Int, k: int, stop: int) -> tuple[int, int]:
     """
     if k == stop:
         k = fetch_add(claims, claims[1])
-        stop = min(k + claims[1], claims[2])
-    return k, stop
+        stop = k + claims[1]
+    return k, min(stop, claims[2])

@@ -33,16 +33,26 @@ class SharedEvaluation:
         n = evaluations.fitness.size
         self.evaluations, self._finish = evaluations, finish
         self._passes = [(run, new_claims(n)) for run in passes]
+        self._at_work: list[None] = []  # an entry a thread: appending and popping cannot be split
 
     def work(self) -> None:
         """Evaluate until there is no genome left that nobody has taken; for each thread to call once."""
-        for run, claims in self._passes:
-            run(claims)
+        self._at_work.append(None)
+        try:
+            for run, claims in self._passes:
+                run(claims)
+        finally:
+            self._at_work.pop()
 
     def stop(self) -> None:
-        """Leave no genome to be taken. There will be no result."""
+        """Let no genome be begun any more. There will be no result."""
         for _, claims in self._passes:
             withdraw(claims)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether some thread is at it, and reads genes, which are to stay as they are."""
+        return bool(self._at_work)
 
     def result(self) -> Evaluations:
         """Return what was found, once all that began to work are back."""
