@@ -40,8 +40,8 @@ _SLACK: Final = 0.05
 _BATCH: Final = 12_000
 #: A report with its metrics, as Python objects.
 _REPORT = 3_000
-#: What waits for a commit, amply: storages in SQL commit as soon as 2 MB do (tweann.plugins.waiting_rows).
-MAX_GENOME_BYTES: Final = 8_000_000
+#: As storages in SQL have it (tweann.plugins.waiting_rows).
+MAX_GENOME_BYTES: Final = 2_000_000
 #: Pages of SQLite in memory, and the like.
 _DATABASE: Final = 8_000_000
 #: A checkpoint is collected from the table, packed and written as one piece: so many times the genes that live.
@@ -146,7 +146,10 @@ def ceiling(config: Config, task: Task, layout: Layout, strategy: Strategy) -> C
     networks = at_once * network_bytes(layout) + workers * scratch_bytes(layout)
     if config.tuning.attempts != 0:
         # the slice's genes twice, as tried and as they were best; and what is written back
-        networks = 3 * networks + window * brood * (2 * block + 3 * 8 * n_values)
+        networks = 3 * networks + 2 * window * brood * (block + 8 * n_values)
+        # measured: when the checkpoint comes, about one copy is there still
+        kept = window * brood * block
+        parts.append(Part("copies of genes that were tuned, not given back yet", kept, of_population))
     if (
         config.genome.lamarckian
     ):  # weights at birth, in life, clipped and in copies of those that solve
