@@ -26,15 +26,15 @@ from reference_variation import Variation
 
 from tweann.genes import ACTIVATIONS, AGGREGATIONS, COLUMN_GROUPS, Genes, Int
 from tweann.kernels.claims import new_claims
-from tweann.kernels.decode import (
+from tweann.kernels.decode import decode
+from tweann.kernels.mutation import MutationParameters
+from tweann.kernels.network_batch import (
     DecodeParameters,
     DecodeScratch,
     NetworkBatch,
     NetworkShape,
-    decode,
     decode_scratch,
 )
-from tweann.kernels.mutation import MutationParameters
 from tweann.layout import Layout
 from tweann.network import decode_parameters
 

@@ -13,7 +13,7 @@ from reference import Connection, Genome, Node, decode, is_input
 
 from tweann import genome as core
 from tweann.genes import COLUMN_GROUPS, DYNAMICS, PLASTICITY_RULES
-from tweann.kernels.decode import DYNAMIC, PLASTIC, REMEMBERS, NetworkBatch
+from tweann.kernels.network_batch import DYNAMIC, PLASTIC, REMEMBERS, NetworkBatch
 from tweann.kernels.tick import TickState, reset, tick_state
 
 ALL_GROUPS = ("dynamics", "izhikevich", "plasticity", "stdp")

@@ -149,7 +149,9 @@ def ceiling(config: Config, task: Task, layout: Layout, strategy: Strategy) -> C
         networks = 3 * networks + 2 * window * brood * (block + 8 * n_values)
         # measured: when the checkpoint comes, about one copy is there still
         kept = window * brood * block
-        parts.append(Part("copies of genes that were tuned, not given back yet", kept, of_population))
+        parts.append(
+            Part("copies of genes that were tuned, not given back yet", kept, of_population)
+        )
     if (
         config.genome.lamarckian
     ):  # weights at birth, in life, clipped and in copies of those that solve

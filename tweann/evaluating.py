@@ -24,7 +24,7 @@ from tweann.remote import Assignment
 from tweann.tasks.base import EvaluationKeys, Evaluations, Opponents
 from tweann.tasks.shared import SharedEvaluation
 
-#: The slices of a brood for each worker, at most, and how large they are beside each other: each costs some 100 µs, and
+#: The slices of a brood that is not shared for each worker, at most, and how large they are: each costs some 100 µs, and
 #: the small ones at the end even out what the large ones left uneven.
 _SHARES = (8, 3, 1)
 #: Seconds of work that are worth a slice of their own.

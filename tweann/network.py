@@ -23,7 +23,10 @@ from tweann.genes import (
     Int,
     UInt8,
 )
-from tweann.kernels.decode import (
+from tweann.kernels.decode import decoded
+from tweann.kernels.lanes import lane_state, run_block
+from tweann.kernels.learning import learn
+from tweann.kernels.network_batch import (
     DYNAMIC,
     GENERAL,
     PLASTIC,
@@ -32,11 +35,8 @@ from tweann.kernels.decode import (
     DecodeParameters,
     NetworkBatch,
     NetworkShape,
-    decoded,
     longest_part,
 )
-from tweann.kernels.lanes import lane_state, run_block
-from tweann.kernels.learning import learn
 from tweann.kernels.rollout import Scaling
 from tweann.kernels.tick import TickState, activate_sums, reset, tick, tick_state
 from tweann.layout import Layout

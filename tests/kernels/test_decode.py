@@ -12,7 +12,8 @@ from reference import FIRST_OUTPUT, Connection, Genome, Network, Node, live_node
 from reference import decode as decode_twin
 
 from tweann.genes import ACTIVATIONS, AGGREGATIONS
-from tweann.kernels.decode import GROUPED, MIXED, RECURRENT, REMEMBERS, NetworkBatch, _group
+from tweann.kernels.decode import _group
+from tweann.kernels.network_batch import GROUPED, MIXED, RECURRENT, REMEMBERS, NetworkBatch
 
 
 def network(batch: NetworkBatch, k: int) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from reference import FIRST_OUTPUT, Connection, Genome, Node
 from reference_evaluation import Scale, evaluate_table, predict
 
 from tweann.genes import Flag, Float
-from tweann.kernels.decode import NetworkBatch
 from tweann.kernels.lanes import LaneState, lane_state
+from tweann.kernels.network_batch import NetworkBatch
 from tweann.kernels.rollout import Scaling
 from tweann.kernels.table import (
     Loss,

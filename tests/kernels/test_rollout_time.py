@@ -19,8 +19,8 @@ from timed_genomes import (
 )
 
 from tweann.genes import Flag, Float
-from tweann.kernels.decode import PLASTIC, NetworkBatch
 from tweann.kernels.learning import learn
+from tweann.kernels.network_batch import PLASTIC, NetworkBatch
 from tweann.kernels.rollout import (
     RolloutParameters,
     RolloutResults,

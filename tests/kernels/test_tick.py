@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from reference import FIRST_OUTPUT, Connection, Genome, Node, State
 
 from tweann.genes import ACTIVATIONS, AGGREGATIONS, Float
-from tweann.kernels.decode import NetworkBatch
 from tweann.kernels.lanes import LANES, LaneState, lane_state, reset_lanes, tick_lanes
+from tweann.kernels.network_batch import NetworkBatch
 from tweann.kernels.tick import TickState, activate_sums, reset, tick, tick_state
 
 NO_CUSTOM = np.zeros(0, np.uint64)

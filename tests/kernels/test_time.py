@@ -23,10 +23,10 @@ from timed_genomes import (
 )
 
 from tweann.genes import DYNAMICS, PLASTICITY_RULES, Float
-from tweann.kernels.decode import DYNAMIC, GENERAL, MODULATED, PLASTIC, NetworkBatch
 from tweann.kernels.dynamics import izhikevich
 from tweann.kernels.lanes import lane_state, run_block
 from tweann.kernels.learning import learn
+from tweann.kernels.network_batch import DYNAMIC, GENERAL, MODULATED, PLASTIC, NetworkBatch
 from tweann.kernels.tick import reset, tick
 
 NO_CUSTOM = np.zeros(0, np.uint64)

@@ -60,9 +60,8 @@ def compatibility_distance(
     """
     n, m = genes.n_connections[a], genes.n_connections[b]
     size, enough = normaliser(n, m, c), enough_unmatched(n, m, c, limit)
-    excess = (
-        n - m
-    )  # genes left of a, less those left of b: at least so many more will stay unmatched
+    # genes left of a, less those left of b: at least so many more will stay unmatched
+    excess = n - m
     if abs(excess) >= enough:
         return limit
     # unsigned: signed indices make the compiler allow for wrap-around

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tweann.genes import Float
 from tweann.kernels._jit import allocating_kernel, fused_kernel, inlined_fused_kernel
 from tweann.kernels.activation import DIFFERENCE, SUM, TANH, aggregate, other_activation, tanh
-from tweann.kernels.decode import RECURRENT, REMEMBERS, ROW_BY_ROW, NetworkBatch
 from tweann.kernels.learning import learn
+from tweann.kernels.network_batch import RECURRENT, REMEMBERS, ROW_BY_ROW, NetworkBatch
 from tweann.kernels.tick import Index, TickState, clean_inputs, reset, run_general
 
 #: Rows that are evaluated side by side; more would leave the second-level cache with large networks.

@@ -8,7 +8,7 @@ import numpy as np
 
 from tweann.kernels._jit import fused_kernel
 from tweann.kernels.activation import clip
-from tweann.kernels.decode import PLASTIC, NetworkBatch
+from tweann.kernels.network_batch import PLASTIC, NetworkBatch
 from tweann.kernels.plasticity import ABCD, HEBBIAN, NONE, OJA, STDP, TRACE, spike_timing
 from tweann.kernels.tick import TickState
 

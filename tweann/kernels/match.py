@@ -12,8 +12,8 @@ import numpy as np
 
 from tweann.genes import Flag, Float, Int
 from tweann.kernels._jit import fused_kernel
-from tweann.kernels.decode import GENERAL, PLASTIC, NetworkBatch
 from tweann.kernels.learning import learn
+from tweann.kernels.network_batch import GENERAL, PLASTIC, NetworkBatch
 from tweann.kernels.rollout import RolloutParameters, scale_outputs
 from tweann.kernels.tick import TickState, clean_inputs, program, reset, run_general, run_sums
 

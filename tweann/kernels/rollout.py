@@ -15,7 +15,9 @@ from tweann.genes import Flag, Float, Genes, Int
 from tweann.kernels._jit import allocating_kernel, fused_kernel
 from tweann.kernels.breed import get_values
 from tweann.kernels.claims import next_claimed
-from tweann.kernels.decode import (
+from tweann.kernels.decode import decode_network
+from tweann.kernels.learning import learn
+from tweann.kernels.network_batch import (
     GENERAL,
     PLASTIC,
     DecodeParameters,
@@ -23,11 +25,9 @@ from tweann.kernels.decode import (
     NetworkBatch,
     NetworkShape,
     count_room,
-    decode_network,
     decode_scratch,
     network_room,
 )
-from tweann.kernels.learning import learn
 from tweann.kernels.random import UInt64Array
 from tweann.kernels.tick import (
     TickState,
@@ -110,10 +110,11 @@ def run_rollouts(
 ) -> bool:
     """Decode genomes, as many as are left to claim, and run each through all episodes of a task.
 
-    One after the other in the same room, so that a network is still in the cache when it runs. An episode: reset the network and the task; then observe, tick, step until the task is done or ``max_steps``
-    is reached; then score. Plastic networks learn before each tick, with the last step's reward, 0 before the first, where
-    it modulates, and with 1 where it does not; all ticks of a step get the same. The score array comes to the task with the sum of rewards in [0] and zeros
-    behind it: [0] fitness, [1] not 0 if solved, then descriptor, then objectives.
+    One after the other in the same room, so that a network is still in the cache when it runs. An episode: reset the
+    network and the task; then observe, tick, step until the task is done or ``max_steps`` is reached; then score. Plastic
+    networks learn before each tick, with the last step's reward, 0 before the first, where it modulates, and with 1 where
+    it does not; all ticks of a step get the same. The score array comes to the task with the sum of rewards in [0] and
+    zeros behind it: [0] fitness, [1] not 0 if solved, then descriptor, then objectives.
 
     Args:
         genes, blocks: (n,) the genomes.

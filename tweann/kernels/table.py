@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from tweann.genes import Bool, Flag, Float, Genes, Int
 from tweann.kernels._jit import allocating_kernel, fused_kernel, inlined_fused_kernel
 from tweann.kernels.claims import next_claimed
-from tweann.kernels.decode import (
+from tweann.kernels.decode import decode_network
+from tweann.kernels.lanes import LaneState, lane_state, run_block
+from tweann.kernels.network_batch import (
     DecodeParameters,
     DecodeScratch,
     NetworkBatch,
     NetworkShape,
     count_room,
-    decode_network,
     decode_scratch,
     network_room,
 )
-from tweann.kernels.lanes import LaneState, lane_state, run_block
 from tweann.kernels.rollout import Scaling
 from tweann.kernels.tick import TickState, tick_state
 

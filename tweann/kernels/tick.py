@@ -17,16 +17,6 @@ from numpy.typing import NDArray
 from tweann.genes import Float, UInt8
 from tweann.kernels._jit import allocating_kernel, fused_kernel, inlined_fused_kernel
 from tweann.kernels.activation import DIFFERENCE, SUM, TANH, aggregate, other_activation, tanh
-from tweann.kernels.decode import (
-    DYNAMIC,
-    GENERAL,
-    GROUPED,
-    MODULATED,
-    PLASTIC,
-    REMEMBERS,
-    TIMED,
-    NetworkBatch,
-)
 from tweann.kernels.dynamics import (
     CFC,
     CTRNN,
@@ -39,6 +29,16 @@ from tweann.kernels.dynamics import (
     cfc,
     izhikevich,
     ltc,
+)
+from tweann.kernels.network_batch import (
+    DYNAMIC,
+    GENERAL,
+    GROUPED,
+    MODULATED,
+    PLASTIC,
+    REMEMBERS,
+    TIMED,
+    NetworkBatch,
 )
 from tweann.kernels.plasticity import (
     NEVER,

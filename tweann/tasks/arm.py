@@ -15,7 +15,7 @@ from pydantic import Field
 from tweann.genes import Float
 from tweann.kernels.trigonometry import sine_cosine
 from tweann.network import NetworkSlice
-from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo, names
+from tweann.tasks.base import EvaluationKeys, TaskInfo, names
 from tweann.tasks.compiled import (
     CompiledTask,
     task_function,
@@ -25,7 +25,7 @@ from tweann.tasks.compiled import (
     task_step,
 )
 from tweann.tasks.settings import TaskSettings
-from tweann.tasks.shared import SharedEvaluation
+from tweann.tasks.shared import SharedEvaluation, SharingTask
 from tweann.tasks.vector import VectorTask, task_vector
 
 
@@ -85,7 +85,7 @@ def score(state: Float, params: Float, out: Float) -> None:
     score_arm(state, out)
 
 
-class Arm(Task):
+class Arm(SharingTask):
     """Repertoire of a planar arm: the descriptor is where it ends, the fitness how equal its angles are."""
 
     class Settings(TaskSettings):
@@ -117,7 +117,7 @@ class Arm(Task):
             baseline="0, the best fitness, is reached wherever the arm can end with equal angles",
             descriptor=(("x", 0.0, 1.0), ("y", 0.0, 1.0)),
         )
-        self._task: Task = (
+        self._task: SharingTask = (
             CompiledTask(
                 info,
                 reset=reset,
@@ -132,10 +132,6 @@ class Arm(Task):
             else VectorTask(info, evaluate)
         )
 
-    def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
+    def evaluation(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation:
         """Move each arm once."""
-        return self._task.evaluate(networks, keys)
-
-    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
-        """Return what `evaluate` does as work for several threads."""
-        return self._task.share(networks, keys)
+        return self._task.evaluation(networks, keys)

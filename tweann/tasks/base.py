@@ -167,6 +167,20 @@ class Evaluations:
         self.flags[k] |= flag
         self.reasons[k] = reason
 
+    def settle(self, finite: bool, reason: str, solved_at: float | None = None) -> None:
+        """Write what follows from the fitness that a kernel has found.
+
+        Args:
+            finite: whether all fitness and descriptors are; otherwise those that are not fail.
+            reason: why they do.
+            solved_at: the fitness that counts as solved; None: ``solved`` is written already.
+        """
+        if solved_at is not None:
+            np.greater_equal(self.fitness, solved_at, out=self.solved)
+        self.validation[:] = self.fitness
+        if not finite:
+            self.fail_invalid(reason)
+
     def fail_invalid(self, reason: str) -> None:
         """Mark every entry whose fitness, or descriptor, is not of finite numbers as failed, and say why."""
         valid = np.isfinite(self.fitness)

@@ -31,8 +31,8 @@ from tweann.kernels.claims import new_claims
 from tweann.kernels.random import UInt64Array
 from tweann.kernels.rollout import RolloutParameters, RolloutResults, rollout
 from tweann.network import NetworkSlice, decode_parameters, network_shape
-from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
-from tweann.tasks.shared import SharedEvaluation
+from tweann.tasks.base import EvaluationKeys, Evaluations, TaskInfo
+from tweann.tasks.shared import SharedEvaluation, SharingTask
 
 #: A compiled function of a task: what one of the decorators below makes.
 Compiled = Callable[..., Any]
@@ -104,7 +104,7 @@ def sum_of_rewards(state: Float, params: Float, out: Float) -> None:
     """Leave the fitness as it comes: the sum of rewards."""
 
 
-class CompiledTask(Task):
+class CompiledTask(SharingTask):
     """A simulation in compiled functions. Make one, or subclass it with ``Settings`` to register it."""
 
     def __init__(
@@ -140,16 +140,8 @@ class CompiledTask(Task):
         self._solved_at = solved_at
         self._check()
 
-    def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
+    def evaluation(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation:
         """Run every network through all episodes; fitness is their mean."""
-        return self._evaluation(networks, keys).alone()
-
-    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
-        """Return what `evaluate` does as work for several threads; None if a subclass has an `evaluate` of its own."""
-        own = type(self).evaluate is CompiledTask.evaluate
-        return self._evaluation(networks, keys) if own else None
-
-    def _evaluation(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation:
         result = Evaluations.empty(len(networks), self.info)
         episodes, simulation = self.episode_keys(keys), self.simulation
         finite = list[bool]()
@@ -160,11 +152,8 @@ class CompiledTask(Task):
             )
 
         def finish() -> None:
-            if self._solved_at is not None:
-                np.greater_equal(result.fitness, self._solved_at, out=result.solved)
-            result.validation[:] = result.fitness
-            if not all(finite):
-                result.fail_invalid(f"task {self.info.name}: the score is not a finite number")
+            reason = f"task {self.info.name}: the score is not a finite number"
+            result.settle(all(finite), reason, self._solved_at)
 
         return SharedEvaluation(result, (run,), finish)
 

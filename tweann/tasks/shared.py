@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from tweann.genes import Int
 from tweann.kernels.claims import new_claims, withdraw
-from tweann.tasks.base import Evaluations
+from tweann.network import NetworkSlice
+from tweann.tasks.base import EvaluationKeys, Evaluations, Task
 
 
 class SharedEvaluation:
@@ -63,3 +64,20 @@ class SharedEvaluation:
         """Do all of it on this thread."""
         self.work()
         return self.result()
+
+
+class SharingTask(Task):
+    """Base of tasks that say what their evaluation is made of, so that threads can share it."""
+
+    def evaluation(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation:
+        """Return the evaluation of a slice; nothing is evaluated yet."""
+        raise NotImplementedError
+
+    def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
+        """Do all of `evaluation` on this thread."""
+        return self.evaluation(networks, keys).alone()
+
+    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
+        """Return `evaluation`; None if a subclass makes something of it in an `evaluate` of its own."""
+        plain = type(self).evaluate is SharingTask.evaluate
+        return self.evaluation(networks, keys) if plain else None

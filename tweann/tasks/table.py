@@ -24,8 +24,8 @@ from tweann.kernels.table import (
     predict_table,
 )
 from tweann.network import NetworkSlice, decode_parameters, network_shape
-from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
-from tweann.tasks.shared import SharedEvaluation
+from tweann.tasks.base import EvaluationKeys, Evaluations, TaskInfo
+from tweann.tasks.shared import SharedEvaluation, SharingTask
 
 #: The losses by name.
 LOSSES: Final = {loss.name.lower(): loss for loss in Loss}
@@ -38,7 +38,7 @@ class Rows(NamedTuple):
     targets: ArrayLike
 
 
-class TableTask(Task):
+class TableTask(SharingTask):
     """Rows of inputs and targets; every row meets a network at the beginning of time."""
 
     def __init__(
@@ -91,18 +91,9 @@ class TableTask(Task):
         # beyond the last: none is ever solved
         self._n_solved = int((shares < (np.inf if solved_share is None else solved_share)).sum())
 
-    def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
+    def evaluation(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation:
         """Evaluate every network on all training rows, and on the validation rows."""
         del keys  # nothing is random
-        return self._evaluation(networks).alone()
-
-    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
-        """Return what `evaluate` does as work for several threads; None if a subclass has an `evaluate` of its own."""
-        del keys
-        own = type(self).evaluate is TableTask.evaluate
-        return self._evaluation(networks) if own else None
-
-    def _evaluation(self, networks: NetworkSlice) -> SharedEvaluation:
         n, n_rows = len(networks), self.parts["train"].n_rows
         result = Evaluations.empty(n, self.info)
         finite = list[bool]()
@@ -119,15 +110,13 @@ class TableTask(Task):
             n_rows += self.parts["validation"].n_rows
 
         def finish() -> None:
-            result.validation[:] = result.fitness
+            reason = f"task {self.info.name}: the sum of errors is not a finite number"
+            result.settle(all(finite), reason)
+            result.steps.fill(n_rows * self.info.ticks)
             if validation is not None:
                 found = validation.fitness
-                result.validation[:] = np.where(np.isfinite(found), found, -np.inf)
-            result.steps.fill(n_rows * self.info.ticks)
-            if not all(finite):
-                result.fail_invalid(
-                    f"task {self.info.name}: the sum of errors is not a finite number"
-                )
+                worst = np.where(np.isfinite(found), found, -np.inf)
+                result.validation[:] = np.where(np.isnan(result.fitness), np.nan, worst)
 
         return SharedEvaluation(result, passes, finish)
 

@@ -12,16 +12,16 @@ from tweann.genes import Float, Int
 from tweann.kernels._jit import VECTOR
 from tweann.kernels.rollout import RolloutResults, evaluate_vectors
 from tweann.network import NetworkSlice
-from tweann.tasks.base import EvaluationKeys, Evaluations, Task, TaskInfo
+from tweann.tasks.base import EvaluationKeys, Evaluations, TaskInfo
 from tweann.tasks.compiled import NOT_ASKED, Compiled, require_made_by, task_decorator
-from tweann.tasks.shared import SharedEvaluation
+from tweann.tasks.shared import SharedEvaluation, SharingTask
 
 #: ``function(values, params, key, out)``; ``out`` comes as zeros and leaves with [0] fitness, [1] not 0 if solved,
 #: then the descriptor, then the objectives.
 task_vector: Final = task_decorator("task_vector", VECTOR, "function(values, params, key, out)")
 
 
-class VectorTask(Task):
+class VectorTask(SharingTask):
     """A compiled function of weights, then biases, in gene order.
 
     With no inputs and d outputs, as such tasks mostly have, the vector is the d biases of the outputs: it has
@@ -55,16 +55,8 @@ class VectorTask(Task):
                 f"task {info.name}: params must be a list of numbers, came shape {self._params.shape}"
             )
 
-    def evaluate(self, networks: NetworkSlice, keys: EvaluationKeys) -> Evaluations:
+    def evaluation(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation:
         """Call the function for every genome, with the same key."""
-        return self._evaluation(networks, keys).alone()
-
-    def share(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation | None:
-        """Return what `evaluate` does as work for several threads; None if a subclass has an `evaluate` of its own."""
-        own = type(self).evaluate is VectorTask.evaluate
-        return self._evaluation(networks, keys) if own else None
-
-    def _evaluation(self, networks: NetworkSlice, keys: EvaluationKeys) -> SharedEvaluation:
         result = Evaluations.empty(len(networks), self.info)
         genes = networks.genes
         out = RolloutResults(
@@ -77,7 +69,7 @@ class VectorTask(Task):
             NOT_ASKED,
         )
         key = keys.episodes(1)[0]
-        finite = []
+        finite = list[bool]()
 
         def run(claims: Int) -> None:
             values = np.empty(genes.node_id.shape[1] + genes.source.shape[1])
@@ -97,10 +89,7 @@ class VectorTask(Task):
             )
 
         def finish() -> None:
-            if self._solved_at is not None:
-                np.greater_equal(result.fitness, self._solved_at, out=result.solved)
-            result.validation[:] = result.fitness
-            if not all(finite):
-                result.fail_invalid(f"task {self.info.name}: the score is not a finite number")
+            reason = f"task {self.info.name}: the score is not a finite number"
+            result.settle(all(finite), reason, self._solved_at)
 
         return SharedEvaluation(result, (run,), finish)

@@ -158,6 +158,23 @@ class TaskContract:
             "threads disturb one another: share nothing that is written, or set info.serial = True"
         )
 
+    def test_threads_that_share_find_the_same(
+        self, evaluated: Task, networks: NetworkSlice
+    ) -> None:
+        """What threads find together, where the task can share, is what one finds alone."""
+        keys = EvaluationKeys(3)
+        shared = None if evaluated.info.serial else evaluated.share(networks, keys)
+        if shared is None:
+            pytest.skip("it does not share")
+        with ThreadPoolExecutor(4) as threads:
+            for each in [threads.submit(shared.work) for _ in range(4)]:
+                each.result()
+        expected = repr(columns(evaluated.evaluate(networks, keys)))
+        assert repr(columns(shared.result())) == expected, (
+            "share() gives another result than evaluate(): let both come from evaluation(), as in "
+            "tweann.tasks.shared.SharingTask"
+        )
+
     def test_every_evaluation_is_complete(self, evaluated: Task, networks: NetworkSlice) -> None:
         """Every column is filled: a finite fitness or a flag with a reason, and counts of 1 or more."""
         found = evaluated.evaluate(networks, EvaluationKeys(1))
